@@ -1,0 +1,32 @@
+# `make run`: the main job. `make test`: linter, types and all tests. Both set up .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
+
+.PHONY: run test lock clean
+
+run: .venv/run
+	$(BIN)/python -m runner
+
+test: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n auto --cov=runner --cov-report=term
+
+.venv/run: pyproject.toml requirements.lock
+	$(PYTHON) -m venv .venv
+	$(INSTALL) --editable .
+	touch $@
+
+.venv/test: .venv/run
+	$(INSTALL) --editable '.[test]'
+	touch $@
+
+# Newest versions that suit every supported Python; needs uv.
+lock:
+	uv --no-config pip compile --universal --python-version 3.11 --fork-strategy fewest --upgrade \
+		--all-extras --no-emit-index-url --no-annotate --no-header --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf .venv build dist .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,128 @@
+"""What the program can do, as functions: one run, a sweep, and the commands around them."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra import version
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from runner import job
+from runner.compose.loader import Loader, to_config, user_folders
+from runner.config import Config
+from runner.job import RunResult
+from runner.lookup import BadInput
+from runner.sweeps import sweeper
+from runner.sweeps.sweeper import SweepResult
+from runner.tasks.records import Progress, no_progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PACKAGE = Path(__file__).parent
+CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
+
+
+@contextmanager
+def composer(
+    config_dir: str | Path | None = None, *, builds: bool = True, download: bool = True
+) -> Iterator[Hydra]:
+    """Yield a Hydra that composes from ``conf/`` through the checked loader.
+
+    Parameters
+    ----------
+    config_dir : a folder of the user's own choices, searched first.
+    builds, download : see `Loader`.
+    """
+    version.setbase("1.3")
+    ConfigStore.instance().store(name="schema", node=Config, provider="runner")
+    search_path = create_config_search_path(str(CONF))
+    sweeper.register()
+    if config_dir is not None:
+        folder = Path(config_dir).resolve()
+        if not folder.is_dir():
+            raise BadInput("--config-dir", "a folder", config_dir, where="command line")
+        before_schema = SearchPathQuery(provider="schema", path=None)
+        search_path.prepend("command-line", f"file://{folder}", before_schema)
+    loader = Loader(search_path)
+    loader.builds, loader.download = builds, download
+    state = GlobalHydra.instance()
+    before, handlers, level = state.hydra, logging.root.handlers[:], logging.root.level
+    state.clear()
+    hydra = Hydra("runner", loader)
+    state.initialize(hydra)
+    try:
+        yield hydra
+    finally:
+        state.hydra = before
+        restore_logging(handlers, level)
+
+
+def restore_logging(handlers: list[logging.Handler], level: int) -> None:
+    """Close what Hydra opened for a run, and give a notebook its own logging back."""
+    for handler in logging.root.handlers:
+        if handler not in handlers:
+            handler.close()
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+def run(
+    overrides: Sequence[str] = (),
+    *,
+    config_dir: str | Path | None = None,
+    progress: Progress = no_progress,
+) -> RunResult:
+    """Do one run and return what it wrote.
+
+    Parameters
+    ----------
+    overrides : as on the command line, ``["experiment=and_gate", "seed=1"]``.
+    config_dir : a folder of one's own choices.
+
+    Raises
+    ------
+    BadInput
+        When the configuration cannot be run; nothing is written then.
+    """
+    with composer(config_dir) as hydra:
+        ended = hydra.run("config", partial(task, progress=progress), list(overrides))
+    result: RunResult = ended.return_value
+    return result
+
+
+def sweep(overrides: Sequence[str], *, config_dir: str | Path | None = None) -> "pd.DataFrame":
+    """Run a sweep and return its results, one row per job.
+
+    Parameters and errors are those of `run`; values may be choices
+    (``seed=1,2``), ranges (``seed=range(0,5)``) and globs
+    (``activation=glob(*)``).
+    """
+    return run_sweep(overrides, config_dir=config_dir).results
+
+
+def run_sweep(overrides: Sequence[str], *, config_dir: str | Path | None = None) -> SweepResult:
+    """Run a sweep and return its folder and results."""
+    with composer(config_dir) as hydra:
+        words = [*overrides, "hydra.mode=MULTIRUN"]
+        result: SweepResult = hydra.multirun("config", task, words)
+        return result
+
+
+def task(cfg: DictConfig, progress: Progress = no_progress) -> RunResult:
+    """Do the run that Hydra has composed; in a sweep, hand back its row alone."""
+    hydra = HydraConfig.get()
+    in_sweep = hydra.mode == RunMode.MULTIRUN
+    folder, folders = Path(hydra.runtime.output_dir), user_folders(hydra)
+    result = job.run(to_config(cfg), folder, folders, in_sweep=in_sweep, progress=progress)
+    return RunResult(result.folder, result.row) if in_sweep else result

@@ -1,0 +1,122 @@
+"""Compose and build every choice and every experiment, without running them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.types import RunMode
+
+from runner.app import composer
+from runner.choices import CONF, groups
+from runner.compose.errors import to_bad_input
+from runner.compose.loader import Loader, to_config, user_folders
+from runner.config import Config, validate
+from runner.data import DataAbsent
+from runner.job import TASKS, identify
+from runner.lookup import BadInput, NotGiven, did_you_mean, find
+from runner.tasks import setup
+
+Builder = Callable[[Config, Sequence[Path]], Any]
+
+# What of a configuration each group's choice makes; the rest of the house needs not fit it.
+BUILDERS: dict[str, Builder] = {
+    "task": lambda config, folders: find("task.name", config.task.name, TASKS, folders),
+    "dataset": lambda config, folders: setup.load_dataset(config, folders, download=False),
+    "network": setup.hidden_activations,
+    "activation": setup.hidden_activations,
+    "output": setup.make_output,
+    "loss": setup.make_loss,
+    "optimizer": setup.make_optimizer,
+    "schedule": setup.make_schedule,
+    "init": setup.make_initializer,
+    "weights": setup.load_weights,
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One choice and how it went: ``ok``, ``skipped`` or ``failed``, with the reason."""
+
+    choice: str
+    status: str
+    reason: str = ""
+
+
+def check(
+    names: Sequence[str] = (), overrides: Sequence[str] = (), config_dir: str | Path | None = None
+) -> Iterator[Finding]:
+    """Yield a finding for every choice and experiment, or for the named ones.
+
+    Parameters
+    ----------
+    names : experiments (``and_gate``) or choices (``activation/relu``).
+    overrides : applied to each of them.
+    config_dir : a folder of one's own; then only what it holds is checked.
+
+    Raises
+    ------
+    BadInput
+        For a name that is not there.
+    """
+    chosen = select(names, config_dir or CONF)
+    with composer(config_dir, builds=False, download=False) as hydra:
+        loader: Any = hydra.config_loader
+        for group, choice in chosen:
+            yield examine(loader, group, choice, overrides)
+
+
+def select(names: Sequence[str], folder: str | Path) -> list[tuple[str, str]]:
+    """Return the (group, choice) pairs that are meant by names, all of them by none."""
+    every = {
+        f"{group}/{choice}": (group, choice)
+        for group, choices in groups(folder).items()
+        if not group.startswith("hydra")
+        for choice in choices
+    }
+    if not names:
+        return list(every.values())
+    experiments = {
+        key.removeprefix("experiment/"): pair
+        for key, pair in every.items()
+        if key.startswith("experiment/")
+    }
+    known = every | experiments
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise BadInput(
+                name, "an experiment or group/choice", "none such", where="check", hint=hint
+            )
+    return [known[name] for name in names]
+
+
+def examine(loader: Loader, group: str, choice: str, overrides: Sequence[str]) -> Finding:
+    """Compose and build one choice."""
+    name = f"{group}/{choice}"
+    if group.partition("/")[0] == "experiment":
+        word = f"experiment={name.removeprefix('experiment/')}"
+    else:
+        word = f"{group}={choice}"
+    words = [word, *overrides]
+    try:
+        cfg = loader.load_configuration("config", words, RunMode.RUN)
+        config, folders = to_config(cfg), user_folders(cfg.hydra)
+        validate(config)
+        if group in BUILDERS:
+            BUILDERS[group](config, folders)
+        else:
+            identify(config, folders, in_sweep=False, download=False)
+    except Exception as error:
+        return judged(name, error, words)
+    return Finding(name, "ok")
+
+
+def judged(name: str, error: Exception, words: Sequence[str]) -> Finding:
+    """Return the finding for an exception: what is only absent or left open did not fail."""
+    bad = to_bad_input(error, words)
+    if isinstance(bad.__cause__, DataAbsent):
+        return Finding(name, "skipped", str(bad))
+    if isinstance(bad, NotGiven):
+        return Finding(name, "ok", f"{bad.field} is left to the user")
+    return Finding(name, "failed", str(bad))

@@ -1,0 +1,299 @@
+"""The command line: which command is meant, and the exit status it ends with.
+
+Help is answered before anything heavy is imported.
+"""
+
+import argparse
+import re
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from runner.lookup import BadInput, did_you_mean
+
+HELP = """\
+usage: runner [options] [key=value ...]     one run, or with -m a sweep
+       runner COMMAND [...]                 `runner COMMAND -h` explains each
+
+Neural networks in plain NumPy, declared in YAML.
+
+examples:
+  runner                                                classify 5,000 digits
+  runner batch_size=[1,10,100,1000]                     a timing block for each
+  runner task=training dataset=digits                   train from scratch
+  runner -m activation='glob(*)' output=softmax,identity
+  runner experiment=and_gate
+
+commands:
+{commands}
+
+options:
+{options}
+
+groups and their choices (`runner choices GROUP` explains them):
+{choices}
+
+Any other key of the configuration can be set too: `runner --cfg job` shows all.
+"""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a run like Ctrl-C does."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are bad input like any other."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise BadInput."""
+        raise BadInput.because(self.prog, message, where="command line")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Do what the command line says.
+
+    Returns
+    -------
+    0 done; 1 a check or a job did not hold; 2 bad input; 130 and 143 after SIGINT and SIGTERM.
+    """
+    words = list(sys.argv[1:] if words is None else words)
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # `python -m` has it, the console script has not
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        return dispatch(words)
+    except BadInput as error:
+        return complain(error, 2)
+    except Terminated:
+        return complain("terminated", 143)
+    except KeyboardInterrupt:
+        return complain("interrupted", 130)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output is gone: nobody is left to tell
+        return 1
+    except OSError as error:
+        return complain(f"{error.filename or 'system'}: {error.strerror or error}", 1)
+
+
+def terminate(number: int, frame: object) -> NoReturn:
+    """Turn SIGTERM into an exception."""
+    raise Terminated
+
+
+def complain(message: object, status: int) -> int:
+    """Print one line on stderr, whatever its encoding, and return the status."""
+    line = " ".join(f"error: {message}".split())
+    encoding = sys.stderr.encoding or "utf-8"
+    print(line.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
+    return status
+
+
+def dispatch(words: list[str]) -> int:
+    """Find the command and do it."""
+    if words[:1] and re.fullmatch(r"[^-+~=][^=]*", words[0]):
+        name = words[0]
+        if name not in COMMANDS:
+            expected = "a command (" + ", ".join(COMMANDS) + ") or key=value"
+            raise BadInput(
+                name, expected, name, where="command line", hint=did_you_mean(name, COMMANDS)
+            )
+        return COMMANDS[name](words[1:])
+    options = option_parser().parse_intermixed_args(words)
+    if options.help:
+        print(help_text(), end="")
+        return 0
+    return compose(options)
+
+
+def option_parser() -> Parser:
+    """Return the parser of everything that is not a command."""
+    parser = Parser(prog="runner", add_help=False, usage=argparse.SUPPRESS, allow_abbrev=False)
+    add = parser.add_argument
+    add("-h", "--help", action="store_true", help="this text")
+    add("-m", "--multirun", action="store_true", help="sweep over lists, ranges and globs")
+    add("-cd", "--config-dir", metavar="DIR", help="a folder of your own choices")
+    add("-c", "--cfg", choices=("job", "hydra", "all"), help="show the configuration, do not run")
+    add("--resolve", action="store_true", help="with --cfg: resolve interpolations")
+    add("-p", "--package", help="with --cfg: only this part")
+    add(
+        "-i",
+        "--info",
+        nargs="?",
+        const="all",
+        help="about Hydra: defaults, searchpath, ...",
+        choices=("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+    )
+    add("-sc", "--shell-completion", action="store_true", help="install or query tab completion")
+    add("--version", action="store_true", help="show the version")
+    add("overrides", nargs="*", help=argparse.SUPPRESS)
+    return parser
+
+
+def help_text() -> str:
+    """Return the help with the commands, the options and the choices."""
+    from runner.choices import listing
+
+    options = option_parser().format_help().partition("options:\n")[2].rstrip()
+    lines = [
+        f"  {name:<10} {(function.__doc__ or '').strip().splitlines()[0]}"
+        for name, function in COMMANDS.items()
+    ]
+    return HELP.format(commands="\n".join(lines), options=options, choices=listing())
+
+
+def compose(options: argparse.Namespace) -> int:
+    """Run, sweep, or show the configuration."""
+    if options.version:
+        from runner import __version__
+
+        print(f"runner {__version__}")
+        return 0
+    if options.cfg or options.info or options.shell_completion:
+        return show(options)
+    if options.multirun:
+        return sweep(options)
+    return run(options)
+
+
+def show(options: argparse.Namespace) -> int:
+    """Show the configuration, or what Hydra knows of it."""
+    from runner.app import composer
+
+    mode_words = options.overrides
+    with composer(options.config_dir, builds=False) as hydra:
+        if options.cfg:
+            hydra.show_cfg("config", mode_words, options.cfg, options.package, options.resolve)
+        elif options.info:
+            from hydra.types import RunMode
+
+            mode = RunMode.MULTIRUN if options.multirun else RunMode.RUN
+            hydra.show_info(options.info, "config", mode_words, mode)
+        else:
+            hydra.shell_completion("config", mode_words)
+    return 0
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do one run and show its tables."""
+    from runner import app
+    from runner.report.terminal import progress_bar, show_run, shown, terminal
+
+    console = terminal()
+    with progress_bar(console) as progress:
+        result = app.run(options.overrides, config_dir=options.config_dir, progress=progress)
+    if result.status != "completed":
+        return complain(f"{shown(result.folder)}: {result.status}: {result.row['error']}", 1)
+    show_run(result.row, result.tables, result.folder, console)
+    return 0
+
+
+def sweep(options: argparse.Namespace) -> int:
+    """Run a sweep and show its results."""
+    from runner import app
+    from runner.report.terminal import show_sweep, terminal
+
+    result = app.run_sweep(options.overrides, config_dir=options.config_dir)
+    show_sweep(result.results, result.planned, result.folder, terminal())
+    completed = int((result.results["status"] == "completed").sum())
+    return 0 if completed == result.planned else 1
+
+
+def check(words: Sequence[str]) -> int:
+    """Compose and build every choice and every experiment, without running them."""
+    parser = Parser(prog="runner check", description=check.__doc__)
+    parser.add_argument("names", nargs="*", help="experiments, group/choice, and key=value")
+    parser.add_argument("-cd", "--config-dir", metavar="DIR", help="check only what DIR holds")
+    options = parser.parse_intermixed_args(list(words))
+    overrides = [word for word in options.names if "=" in word]
+    names = [word for word in options.names if "=" not in word]
+
+    from runner.check import check as findings
+    from runner.report.terminal import grid, terminal
+
+    found = list(findings(names, overrides, options.config_dir))
+    rows = [(item.choice, item.status, item.reason) for item in found]
+    terminal().print(grid(("choice", "status", "reason"), rows, left=3))
+    return 1 if any(item.status == "failed" for item in found) else 0
+
+
+def choices(words: Sequence[str]) -> int:
+    """List the config groups and their choices, one line of explanation each."""
+    from runner.choices import CONF, groups
+
+    parser = Parser(prog="runner choices", description=choices.__doc__)
+    parser.add_argument("group", nargs="?", help="only this group")
+    parser.add_argument("-cd", "--config-dir", metavar="DIR", help="the groups of this folder")
+    options = parser.parse_args(words)
+    found = groups(options.config_dir or CONF)
+    if options.group is not None:
+        if options.group not in found:
+            raise BadInput(
+                "GROUP",
+                "one of " + ", ".join(found),
+                options.group,
+                where="choices",
+                hint=did_you_mean(options.group, found),
+            )
+        found = {options.group: found[options.group]}
+    for group, members in found.items():
+        print(group)
+        for name, about in members.items():
+            print(f"  {name:<16} {about}")
+    return 0
+
+
+def schema(words: Sequence[str]) -> int:
+    """Print the JSON Schema of the configuration, or of the result tables."""
+    import json
+
+    parser = Parser(prog="runner schema", description=schema.__doc__)
+    parser.add_argument("what", nargs="?", choices=("config", "results"), default="config")
+    what = parser.parse_args(words).what
+
+    from runner import config
+    from runner.tables import columns
+
+    shown = config.json_schema() if what == "config" else columns.json_schema()
+    print(json.dumps(shown, indent=2, ensure_ascii=False))
+    return 0
+
+
+def data(words: Sequence[str]) -> int:
+    """Fetch a dataset into the user's cache, or verify the files of one."""
+    parser = Parser(prog="runner data", description=data.__doc__)
+    parser.add_argument("action", choices=("fetch", "verify"))
+    parser.add_argument("name", help="mnist or mnist5k")
+    parser.add_argument("--data-dir", metavar="DIR", help="verify the files of this folder")
+    options = parser.parse_args(words)
+
+    from runner.data import DataError, fetch, verify
+    from runner.report.terminal import grid, terminal
+
+    try:
+        if options.action == "fetch":
+            rows = fetch(options.name, progress=sys.stderr.isatty())
+        else:
+            rows = verify(options.name, options.data_dir)
+    except DataError as error:
+        raise BadInput.because("", error, where="command line") from error
+    cells = [
+        (
+            row.file,
+            f"{row.bytes:,}",
+            row.sha256[:12],
+            "ok" if row.ok else "WRONG" if row.sha256 else "missing",
+        )
+        for row in rows
+    ]
+    terminal().print(grid(("file", "bytes", "SHA-256", "verdict"), cells, left=1))
+    return 0 if all(row.ok for row in rows) else 1
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "check": check,
+    "choices": choices,
+    "data": data,
+    "schema": schema,
+}

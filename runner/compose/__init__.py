@@ -1,0 +1,1 @@
+"""From words on the command line and YAML files to a checked configuration, by Hydra."""

@@ -1,0 +1,272 @@
+"""The configuration: every key with its type, unit, bounds and default.
+
+This is the only place for them; the files in ``conf/`` name choices and
+the parameters of each. The JSON Schema and the checks come from here too.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, get_args, get_origin, get_type_hints
+
+from runner.lookup import BadInput, NotGiven, one_of
+
+MISSING = "???"  # OmegaConf's word for "must be given"
+WIDE = 200  # hidden units from which a second thread pays
+
+
+def key(default: Any, about: str, **bounds: Any) -> Any:
+    """Return a dataclass field with its explanation and bounds.
+
+    ``bounds`` may have ``minimum``, ``exclusive_minimum``, ``maximum``,
+    ``choices`` and ``unit``.
+    """
+    metadata = {"about": about, **bounds}
+    if isinstance(default, (list, dict)):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    if isinstance(default, type):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass
+class Choice:
+    """One choice of a config group."""
+
+    name: str = key(MISSING, "what makes it: a name of its table, or module:function")
+    params: dict[str, Any] = key({}, "keyword arguments of what makes it")
+
+
+@dataclass
+class Dataset(Choice):
+    """The samples, and what the network sees of them."""
+
+    path: Any = key(None, "the file that dataset=file reads")
+    normalize: bool = key(True, "divide images by their largest possible value: floats in [0, 1]")
+    flatten: bool = key(True, "images as rows of pixels (N, 784), else as (N, 1, 28, 28)")
+    one_hot_label: bool = key(False, "labels as rows of a single one (N, classes)")
+    limit: int | None = key(None, "only the first so many of a split", minimum=1, unit="samples")
+    split: str = key("test", "what inference is measured on", choices=("train", "test", "all"))
+
+
+@dataclass
+class Network:
+    """A fully connected network; input and output sizes follow from the dataset."""
+
+    hidden: list[int] = key([], "units of each hidden layer", minimum=1)
+    activations: list[str] | None = key(
+        None, "one activation name per hidden layer, in place of `activation` for all"
+    )
+
+
+@dataclass
+class Weights(Choice):
+    """Where the weights come from."""
+
+    path: str | None = key(None, "the file that weights=file reads")
+
+
+@dataclass
+class Timing:
+    """How often inference is timed, for each batch size."""
+
+    warmup: int = key(1, "passes before the clock counts", minimum=0)
+    repeats: int = key(5, "passes that are timed, each one a row of timing.csv", minimum=1)
+
+
+@dataclass
+class Sweep:
+    """A sweep as a whole (`-m`)."""
+
+    name: str | None = key(None, "folder below outputs/sweeps (default: date, time, random)")
+    max_runs: int = key(100_000, "a sweep of more jobs is refused", minimum=1)
+
+
+@dataclass
+class Config:
+    """One run."""
+
+    task: Choice = key(Choice, "what is done")
+    dataset: Dataset = key(Dataset, "the samples")
+    network: Network = key(Network, "layer sizes")
+    activation: Choice = key(Choice, "function of the hidden layers")
+    output: Choice = key(Choice, "function of the last layer")
+    loss: Choice = key(Choice, "what training minimises")
+    optimizer: Choice = key(Choice, "how weights follow gradients; params.lr is the learning rate")
+    schedule: Choice = key(Choice, "how the learning rate changes over a training")
+    init: Choice = key(Choice, "first weights where none are given")
+    weights: Weights = key(Weights, "given weights")
+    batch_size: Any = key(
+        100, "samples per forward pass; for inference also a list of them", minimum=1
+    )
+    epochs: int = key(10, "passes over the training samples", minimum=1)
+    dtype: str = key("float32", "arithmetic of the network", choices=("float32", "float64"))
+    seed: int = key(0, "of every random number of the run", minimum=0, maximum=2**32 - 1)
+    threads: int | None = key(
+        None,
+        "threads of the matrix products; unset: by the network's size, 1 in a sweep",
+        minimum=1,
+        maximum=1024,
+    )
+    figures: str = key("auto", "which pictures are drawn", choices=("auto", "all", "none"))
+    timing: Timing = key(Timing, "repeats of the inference timing")
+    data_dir: str | None = key(None, "folder of the dataset's files; unset: cache or download")
+    output_dir: str = key("outputs", "folder that runs and sweeps are written into")
+    sweep: Sweep = key(Sweep, "a sweep as a whole")
+
+
+def validate(config: Config) -> None:
+    """Check every value against its bounds, and what values mean together.
+
+    Raises
+    ------
+    BadInput
+        Naming the first key that is wrong.
+    """
+    for path, about, value in walk(config):
+        check_bounds(path, about, value)
+    check_batch_size(config)
+    if config.network.activations is not None:
+        wanted, given = len(config.network.hidden), len(config.network.activations)
+        if wanted != given:
+            expected = f"{wanted} names, one per hidden layer"
+            raise BadInput("network.activations", expected, given)
+    if config.weights.name == "inline" and not config.weights.params:
+        raise NotGiven("weights.params", "W1, b1, W2, ...")
+    name = config.sweep.name
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise BadInput("sweep.name", "letters, digits, dots, hyphens and underscores", name)
+    for group, node in (("weights", config.weights), ("dataset", config.dataset)):
+        if node.name == "file" and node.path is None:
+            raise NotGiven(f"{group}.path", "a path")
+        if node.name != "file" and node.path is not None:
+            hint = f"did you mean {group}=file {group}.path={node.path}?"
+            raise BadInput(f"{group}.path", f"none unless {group}=file", node.path, hint=hint)
+
+
+def walk(node: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any], Any]]:
+    """Yield (dotted key, metadata, value) of every leaf of a configuration."""
+    for item in fields(node):
+        value, place = getattr(node, item.name), f"{path}{item.name}"
+        if dataclasses.is_dataclass(value):
+            yield from walk(value, f"{place}.")
+        else:
+            yield place, item.metadata, value
+
+
+def check_bounds(path: str, about: Mapping[str, Any], value: Any) -> None:
+    """Check one value (or each of a list) against its metadata; raise BadInput."""
+    choices = about.get("choices")
+    if choices and value not in choices:
+        raise BadInput(path, one_of(choices), value)
+    for number in value if isinstance(value, list) else [value]:
+        if isinstance(number, float) and not math.isfinite(number):
+            raise BadInput(path, "a finite number", number)
+        if not isinstance(number, (int, float)) or isinstance(number, bool):
+            continue
+        low, high = about.get("minimum"), about.get("maximum")
+        if (low is not None and number < low) or (high is not None and number > high):
+            limit = f"at least {low}" if high is None else f"between {low} and {high}"
+            raise BadInput(path, limit, number)
+
+
+def check_batch_size(config: Config) -> None:
+    """Check that batch_size is an integer, or at inference a list of different ones."""
+    sizes = config.batch_size
+    listed = isinstance(sizes, list)
+    if listed and config.task.name != "inference":
+        raise BadInput("batch_size", "one integer (a list is for inference)", sizes)
+    numbers = sizes if listed else [sizes]
+    whole = all(isinstance(n, int) and not isinstance(n, bool) for n in numbers)
+    if not whole or not numbers:
+        raise BadInput("batch_size", "an integer, or a list of integers", sizes)
+    if len(set(numbers)) < len(numbers):
+        raise BadInput("batch_size", "different sizes", sizes)
+
+
+def batch_sizes(config: Config) -> list[int]:
+    """Return the batch sizes as a list."""
+    return list(config.batch_size) if isinstance(config.batch_size, list) else [config.batch_size]
+
+
+def effective_threads(config: Config, in_sweep: bool) -> int:
+    """Return the number of threads a run uses, whatever the machine is.
+
+    Below about 200 hidden units a second thread costs more than it brings.
+    """
+    if config.threads is not None:
+        return config.threads
+    return 2 if max(config.network.hidden, default=0) >= WIDE and not in_sweep else 1
+
+
+def identity(config: Config) -> dict[str, Any]:
+    """Return what makes a run the run it is: no paths, no pictures, nothing of the sweep."""
+    plain = dataclasses.asdict(config)
+    for name in ("sweep", "data_dir", "output_dir", "figures", "threads"):
+        del plain[name]
+    del plain["dataset"]["path"], plain["weights"]["path"]
+    return plain
+
+
+def digest(value: Any) -> str:
+    """Return 12 hex digits of the SHA-256 of a plain value's canonical JSON."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def json_schema(kind: type = Config) -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of the configuration, for editors."""
+    schema = _object_schema(kind)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "runner configuration",
+        **schema,
+    }
+
+
+def _object_schema(kind: type) -> dict[str, Any]:
+    types = get_type_hints(kind)
+    properties = {
+        item.name: {
+            "description": _description(item.metadata),
+            **_type_schema(types[item.name], item.metadata),
+            **_default(item),
+        }
+        for item in fields(kind)
+    }
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _description(about: Mapping[str, Any]) -> str:
+    unit = f" [{about['unit']}]" if "unit" in about else ""
+    return str(about["about"]) + unit
+
+
+def _default(item: "dataclasses.Field[Any]") -> dict[str, Any]:
+    if item.default is not dataclasses.MISSING:
+        return {} if item.default == MISSING else {"default": item.default}
+    value = item.default_factory() if item.default_factory is not dataclasses.MISSING else None
+    return {} if dataclasses.is_dataclass(value) else {"default": value}
+
+
+def _type_schema(kind: Any, about: Mapping[str, Any]) -> dict[str, Any]:
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _object_schema(kind)
+    if get_origin(kind) is list:
+        return {"type": "array", "items": _type_schema(get_args(kind)[0], about)}
+    if get_origin(kind) is dict:
+        return {"type": "object"}
+    if type(None) in get_args(kind):
+        inner = next(arg for arg in get_args(kind) if arg is not type(None))
+        return {"anyOf": [_type_schema(inner, about), {"type": "null"}]}
+    names = {int: "integer", float: "number", bool: "boolean", str: "string"}
+    schema: dict[str, Any] = {"type": names[kind]} if kind in names else {}
+    if kind in (int, float):
+        schema |= {word: about[word] for word in ("minimum", "maximum") if word in about}
+    if "choices" in about:
+        schema["enum"] = list(about["choices"])
+    return schema

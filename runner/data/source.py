@@ -1,0 +1,34 @@
+"""The bytes of a file, never more than a limit."""
+
+import hashlib
+from pathlib import Path
+
+from .dataset import DataError
+
+LIMIT = 2**30  # bytes; MNIST is 55 MB, all of it in float64 0.44 GB
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return a file's bytes.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, it is not a plain one, cannot be read, or exceeds `LIMIT`.
+    """
+    if not path.is_file():
+        got = "a folder" if path.is_dir() else "something else" if path.exists() else "none"
+        raise DataError(f"{path}: expected a file, got {got}")
+    try:
+        with path.open("rb") as stream:
+            contents = stream.read(LIMIT + 1)
+    except OSError as reason:
+        raise DataError(f"{path}: expected a readable file, got {reason.strerror}") from None
+    if len(contents) > LIMIT:
+        raise DataError(f"{path}: expected at most {LIMIT:,} bytes, got more")
+    return contents
+
+
+def sha256(contents: bytes) -> str:
+    """Return the SHA-256 (hex) of bytes."""
+    return hashlib.sha256(contents).hexdigest()

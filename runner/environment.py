@@ -1,0 +1,88 @@
+"""Where a run happened: code version, library versions, machine, git state."""
+
+import functools
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).parent
+LIBRARIES = ("hydra", "numpy", "omegaconf", "pandas", "safetensors", "scipy", "sklearn")
+
+
+@functools.cache
+def code_version() -> str:
+    """Return 12 digits of the SHA-256 over the package's source files."""
+    total = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py"), key=lambda path: path.relative_to(PACKAGE).parts):
+        total.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0")
+        # A checkout may have changed the line ends; the code is the same.
+        total.update(path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
+    return total.hexdigest()[:12]
+
+
+def describe(threads: int) -> dict[str, Any]:
+    """Return what a reader needs to know of the machine and the libraries."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": cpu_model(),
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "blas": blas(),
+        "versions": {
+            name: getattr(sys.modules[name], "__version__", None)
+            for name in LIBRARIES
+            if name in sys.modules
+        },
+        "git": git_state(),
+    }
+
+
+@functools.cache
+def cpu_model() -> str:
+    """Return the processor's name as the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def blas() -> list[dict[str, Any]]:
+    """Return the libraries of matrix products that are loaded, without their paths."""
+    from threadpoolctl import threadpool_info
+
+    kept = ("internal_api", "version", "architecture", "threading_layer")
+    return [
+        {key: info[key] for key in kept if key in info}
+        for info in threadpool_info()
+        if info["user_api"] == "blas"
+    ]
+
+
+def arithmetic(threads: int) -> str:
+    """Return what the last bits of a matrix product depend on."""
+    numpy = getattr(sys.modules.get("numpy"), "__version__", "")
+    products = [
+        f"{info['internal_api']} {info['version']} {info.get('architecture')}" for info in blas()
+    ]
+    return "; ".join([cpu_model(), f"numpy {numpy}", *products, f"threads {threads}"])
+
+
+@functools.cache
+def git_state() -> dict[str, Any] | None:
+    """Return commit and cleanness of the current folder's repository, None outside one."""
+    command = ["git", "-c", "core.fsmonitor=false", "status", "--porcelain=v2", "--branch"]
+    try:
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=5, check=True, encoding="utf-8"
+        )
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return None
+    lines = answer.stdout.splitlines()
+    head = next((line.split()[-1] for line in lines if line.startswith("# branch.oid")), None)
+    return {"commit": head, "dirty": any(not line.startswith("#") for line in lines)}

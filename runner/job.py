@@ -1,0 +1,281 @@
+"""One run: configuration in, task, files out."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from threadpoolctl import threadpool_limits
+
+from runner import config as configuration
+from runner import weights as weight_files
+from runner.config import Config
+from runner.environment import arithmetic, code_version, describe
+from runner.lookup import find, source_file
+from runner.nn.training import Diverged
+from runner.tables import store
+from runner.tables.columns import SCHEMA_VERSION, TABLES, frame
+from runner.tables.intervals import wilson
+from runner.tasks import inference, training
+from runner.tasks.records import Progress, Records, no_progress, timing_row
+from runner.tasks.setup import Setup, activation_names, build
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TASKS: dict[str, Callable[..., Records]] = {"inference": inference.run, "training": training.run}
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a run is: two of the same run_id give the same numbers."""
+
+    run_id: str
+    config_hash: str
+    data_hash: str
+    weights_hash: str | None
+    code_version: str
+    threads: int
+
+
+@dataclass
+class RunResult:
+    """How a run ended, and what it wrote.
+
+    Attributes
+    ----------
+    row : the one row of results.csv.
+    tables : results, accuracy, timing, shapes and, where there is one, history.
+    """
+
+    folder: Path
+    row: dict[str, Any]
+    tables: dict[str, "pd.DataFrame"] = field(repr=False, default_factory=dict)
+    records: Records = field(repr=False, default_factory=Records)
+
+    @property
+    def status(self) -> str:
+        """completed, failed, diverged or interrupted."""
+        return str(self.row["status"])
+
+    @property
+    def accuracy(self) -> float | None:
+        """Fraction of the samples classified correctly; None where there are no classes."""
+        accuracy: float | None = self.row.get("accuracy")
+        return accuracy
+
+
+def identify(
+    config: Config, folders: Sequence[Path], in_sweep: bool, *, download: bool = True
+) -> Identity:
+    """Check a configuration as far as it can be without running it, and name the run.
+
+    Parameters
+    ----------
+    folders : where a user's own modules are looked for first.
+    in_sweep : whether the run is a job of a sweep (then on one thread unless told otherwise).
+    download : whether absent data may be fetched.
+
+    Raises
+    ------
+    BadInput
+        When it cannot be run.
+    """
+    return _identity(prepare(config, folders, download=download), folders, in_sweep)
+
+
+def prepare(config: Config, folders: Sequence[Path], *, download: bool = True) -> Setup:
+    """Validate a configuration and build all of it."""
+    configuration.validate(config)
+    find("task.name", config.task.name, TASKS, folders)
+    return build(config, folders, download=download)
+
+
+def _identity(setup: Setup, folders: Sequence[Path], in_sweep: bool) -> Identity:
+    config = setup.config
+    plain = configuration.identity(config)
+    threads = configuration.effective_threads(config, in_sweep)
+    data_hash = setup.dataset.digest[:12]
+    weights_hash = setup.weights.digest[:12] if setup.weights else None
+    code = code_version()
+    own = {name: _file_digest(name, folders) for name in _users_names(plain)}
+    parts = [plain, threads, data_hash, weights_hash, code, own]
+    return Identity(
+        run_id=configuration.digest(parts),
+        config_hash=configuration.digest(plain),
+        data_hash=data_hash,
+        weights_hash=weights_hash,
+        code_version=code,
+        threads=threads,
+    )
+
+
+def _users_names(plain: Mapping[str, Any]) -> list[str]:
+    """Return the ``module:function`` names in a configuration."""
+    names = [node["name"] for node in plain.values() if isinstance(node, dict) and "name" in node]
+    names += plain["network"]["activations"] or []
+    return sorted({name for name in names if ":" in name})
+
+
+def _file_digest(name: str, folders: Sequence[Path]) -> str:
+    path = source_file(name, folders)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
+
+
+def run(
+    config: Config,
+    folder: Path,
+    folders: Sequence[Path] = (),
+    *,
+    in_sweep: bool = False,
+    progress: Progress = no_progress,
+) -> RunResult:
+    """Run a configuration and write its folder.
+
+    What goes wrong while it runs is recorded there as the run's status and
+    error; only an interrupt is raised again afterwards.
+
+    Raises
+    ------
+    BadInput
+        When it cannot be run at all; nothing is written then.
+    KeyboardInterrupt
+        After the record of an interrupted run is written.
+    """
+    started_at, started = datetime.now(UTC), time.perf_counter()
+    setup = prepare(config, folders)
+    identity = _identity(setup, folders, in_sweep)
+    task = find("task.name", config.task.name, TASKS, folders)
+    ending = attempt(lambda: task(setup, progress), identity.threads)
+    row = {
+        **dict.fromkeys(column.name for column in TABLES["results"]),
+        **describe_run(setup, identity),
+        **ending.records.result,
+        **measured(ending.records, config),
+        "status": ending.status,
+        "error": ending.error,
+        "started_at": started_at.isoformat(timespec="microseconds"),
+        "duration_seconds": time.perf_counter() - started,
+    }
+    result = RunResult(folder, row, make_tables(setup, row, ending.records), ending.records)
+    write(result, identity)
+    if ending.interrupt is not None:
+        raise ending.interrupt
+    return result
+
+
+@dataclass
+class Ending:
+    """How a task ended; records are empty unless it completed."""
+
+    status: str
+    records: Records = field(default_factory=Records)
+    error: str | None = None
+    interrupt: KeyboardInterrupt | None = None
+
+
+def attempt(task: Callable[[], Records], threads: int) -> Ending:
+    """Do a task on a number of threads, and turn whatever stops it into its ending."""
+    try:
+        with threadpool_limits(limits=threads, user_api="blas"):
+            records = task()
+        if not isinstance(records, Records):
+            raise TypeError(f"the task returned {type(records).__name__}, not Records")
+        return Ending("completed", records)
+    except Diverged as error:
+        return Ending("diverged", error=str(error))
+    except KeyboardInterrupt as interrupt:
+        return Ending("interrupted", error="interrupted", interrupt=interrupt)
+    except (Exception, SystemExit) as error:
+        log.exception("the task failed")
+        return Ending("failed", error=" ".join(f"{type(error).__name__}: {error}".split()))
+
+
+def describe_run(setup: Setup, identity: Identity) -> dict[str, Any]:
+    """Return the columns of results.csv that are known before the task starts."""
+    config = setup.config
+    trains = config.task.name != "inference"
+    return {
+        **asdict(identity),
+        "schema_version": SCHEMA_VERSION,
+        "task": config.task.name,
+        "dataset": config.dataset.name,
+        "network": "-".join(str(size) for size in setup.network.sizes),
+        "activation": "-".join(dict.fromkeys(activation_names(config))),
+        "output": config.output.name,
+        "loss": config.loss.name,
+        "optimizer": config.optimizer.name if trains else None,
+        "batch_size": str(config.batch_size).replace(" ", ""),
+        "seed": config.seed,
+        "parameters": setup.network.parameters.size,
+    }
+
+
+def measured(records: Records, config: Config) -> dict[str, Any]:
+    """Return the columns of results.csv that sum up accuracy.csv."""
+    whole = [row for row in records.accuracy if row["class"] == "all"]
+    if not whole:
+        return {}
+    row = with_interval(whole[-1])
+    kept = ("n", "correct", "accuracy", "accuracy_low", "accuracy_high")
+    return {key: row[key] for key in kept} | {"test_loss": row["loss"]}
+
+
+def with_interval(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an accuracy row with its fraction and Wilson interval, empty without samples."""
+    n, correct = row["n"], row["correct"]
+    accuracy = low = high = None
+    if n and correct is not None:
+        accuracy, (low, high) = correct / n, wilson(correct, n)
+    return {**row, "accuracy": accuracy, "accuracy_low": low, "accuracy_high": high}
+
+
+def make_tables(
+    setup: Setup, row: Mapping[str, Any], records: Records
+) -> dict[str, "pd.DataFrame"]:
+    """Return the tables of a run by name."""
+    before = [
+        timing_row("load", len(setup.dataset.x), setup.load_seconds, None, 1),
+        timing_row("build", setup.network.parameters.size, setup.build_seconds, None, 1),
+    ]
+    rows: dict[str, list[Any]] = {
+        "results": [row],
+        "accuracy": [with_interval(item) for item in records.accuracy],
+        "timing": before + records.timing,
+        "shapes": records.shapes,
+        "history": records.history,
+    }
+    return {name: frame(name, rows[name]) for name in TABLES if rows[name]}
+
+
+def write(result: RunResult, identity: Identity) -> None:
+    """Write a run's folder; the record that makes it count comes last."""
+    folder, records = result.folder, result.records
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in result.tables.items():
+        store.write_table(folder / f"{name}.csv", table)
+    if records.confusion is not None:
+        store.write_table(folder / "confusion.csv", confusion_table(records))
+    if records.arrays:
+        store.write_arrays(folder / "predictions.npz", records.arrays)
+    if records.weights:
+        weights = weight_files.from_arrays(records.weights, "trained weights")
+        metadata = {"arithmetic": arithmetic(identity.threads)}
+        store.write_bytes(folder / "weights.safetensors", weight_files.dumps(weights, metadata))
+    environment = describe(identity.threads)
+    kept = {key: result.row[key] for key in ("status", "started_at", "duration_seconds")}
+    store.commit(folder, {**asdict(identity), **kept, "environment": environment})
+
+
+def confusion_table(records: Records) -> "pd.DataFrame":
+    """Return confusion counts: a row per true class, a column per predicted one."""
+    import pandas as pd
+
+    counts = pd.DataFrame(records.confusion)
+    counts.insert(0, "true", range(len(counts)))
+    return counts

@@ -1,0 +1,1 @@
+"""The network core: plain NumPy, from the activation functions up to training."""

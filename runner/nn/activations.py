@@ -1,0 +1,232 @@
+"""Activation functions of the hidden layers, each with its slope (book ch. 3.2, 5.5)."""
+
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.polynomial.chebyshev import Chebyshev, chebval
+from numpy.typing import NDArray
+
+from runner.nn.checks import Array, number, require
+
+# exp(-a) of a large a is 0 to every digit of a float, and so is a² of a small one.
+vanishes = np.errstate(under="ignore")
+
+
+class Activation(NamedTuple):
+    """An activation function z = h(a) and its slope dz/da.
+
+    Both take the pre-activation ``a`` of any shape and return a new array
+    of the same shape and dtype.
+    """
+
+    forward: Callable[[Array], Array]
+    slope: Callable[[Array], Array]
+
+
+def step() -> Activation:
+    """Return 0 for a <= 0, 1 for a > 0; its slope is 0 everywhere (book 3.2.2)."""
+
+    def forward(a: Array) -> Array:
+        return (a > 0).astype(a.dtype)
+
+    return Activation(forward, np.zeros_like)
+
+
+def sigmoid() -> Activation:
+    """Return 1 / (1 + exp(-a)) (book eq. 3.6), slope z (1 - z) (book eq. 5.12).
+
+    Written as (1 + tanh(a/2)) / 2, the same function, which cannot overflow.
+    """
+
+    def forward(a: Array) -> Array:
+        z: Array = np.tanh(0.5 * a)
+        z *= 0.5
+        z += 0.5
+        return z
+
+    def slope(a: Array) -> Array:
+        z = forward(a)
+        z *= 1 - z
+        return z
+
+    return Activation(forward, slope)
+
+
+def relu() -> Activation:
+    """Return max(a, 0) (book eq. 3.7); its slope at 0 is 0."""
+
+    def forward(a: Array) -> Array:
+        z: Array = np.maximum(a, 0)
+        return z
+
+    return Activation(forward, step().forward)
+
+
+def tanh() -> Activation:
+    """Return the hyperbolic tangent, slope 1 - z²."""
+
+    def forward(a: Array) -> Array:
+        z: Array = np.tanh(a)
+        return z
+
+    @vanishes
+    def slope(a: Array) -> Array:
+        return 1 - forward(a) ** 2
+
+    return Activation(forward, slope)
+
+
+def leaky_relu(negative_slope: float = 0.01) -> Activation:
+    """Return a for a > 0, else negative_slope · a (Maas et al. 2013)."""
+    negative_slope = number("negative_slope", negative_slope)
+
+    def forward(a: Array) -> Array:
+        return np.where(a > 0, a, negative_slope * a)
+
+    def slope(a: Array) -> Array:
+        return np.where(a > 0, np.ones_like(a), negative_slope)
+
+    return Activation(forward, slope)
+
+
+def elu(alpha: float = 1.0) -> Activation:
+    """Return a for a > 0, else alpha (exp(a) - 1) (Clevert et al. 2016, section 3)."""
+    alpha = number("alpha", alpha)
+
+    # np.where computes both branches, hence the minimum: exp(a) overflows where it is not wanted.
+    @vanishes
+    def forward(a: Array) -> Array:
+        return np.where(a > 0, a, alpha * np.expm1(np.minimum(a, 0)))
+
+    @vanishes
+    def slope(a: Array) -> Array:
+        return np.where(a > 0, np.ones_like(a), alpha * np.exp(np.minimum(a, 0)))
+
+    return Activation(forward, slope)
+
+
+def softplus() -> Activation:
+    """Return log(1 + exp(a)), a smooth ReLU (Dugas et al. 2001), slope sigmoid(a).
+
+    Written as max(a, 0) + log(1 + exp(-|a|)), the same function, which cannot overflow.
+    """
+
+    @vanishes
+    def forward(a: Array) -> Array:
+        z: Array = np.maximum(a, 0) + np.log1p(np.exp(-np.abs(a)))
+        return z
+
+    return Activation(forward, sigmoid().forward)
+
+
+def identity() -> Activation:
+    """Return a itself, slope 1."""
+    return Activation(np.copy, np.ones_like)
+
+
+def gelu(approximate: str = "none") -> Activation:
+    """Return a·Φ(a), Φ the distribution function of the standard normal.
+
+    Hendrycks & Gimpel 2016, section 2. The parameter's words are PyTorch's.
+
+    Parameters
+    ----------
+    approximate
+        ``"none"`` for Φ itself, ``"tanh"`` for the paper's approximation.
+
+    Raises
+    ------
+    NeuralNetworkError
+        For any other word.
+    """
+    require(approximate in ("none", "tanh"), "approximate", "'none' or 'tanh'", repr(approximate))
+    return _exact_gelu() if approximate == "none" else _tanh_gelu()
+
+
+def _tanh_gelu() -> Activation:
+    """Φ(a) ≈ (1 + tanh u) / 2 with u = √(2/π) (a + 0.044715 a³)."""
+    scale, cubic = math.sqrt(2 / math.pi), 0.044715
+
+    def parts(a: Array) -> tuple[Array, Array]:
+        a = np.clip(a, -10, 10)  # beyond, tanh u is ±1 to the last digit and a³ may overflow
+        squares = a * a
+        return np.tanh(scale * a * (1 + cubic * squares)), scale * (1 + 3 * cubic * squares)
+
+    @vanishes
+    def forward(a: Array) -> Array:
+        u, _ = parts(a)
+        z: Array = 0.5 * a * (1 + u)
+        return z
+
+    @vanishes
+    def slope(a: Array) -> Array:
+        u, du = parts(a)
+        dz: Array = 0.5 * (1 + u) + 0.5 * a * (1 - u * u) * du
+        return dz
+
+    return Activation(forward, slope)
+
+
+def _exact_gelu() -> Activation:
+    """Slope Φ(a) + a φ(a), φ the density of the standard normal."""
+
+    @vanishes
+    def forward(a: Array) -> Array:
+        return a * _normal_cdf(a)
+
+    @vanishes
+    def slope(a: Array) -> Array:
+        dz: Array = np.exp(-(_z(a) ** 2))
+        dz *= a / math.sqrt(2 * math.pi)
+        dz += _normal_cdf(a)
+        return dz
+
+    return Activation(forward, slope)
+
+
+# NumPy has no erf. Shepherd & Laframboise 1981 (Math. Comp. 36, 249-253) write
+# erfc(z) = exp(-z²) E(z) for z >= 0: E is so smooth in t = (z - K) / (z + K) that
+# a short Chebyshev series gives it to the last digits. T scales t to end in 1 at LAST.
+K = 3.75
+LAST = 26.0  # erfc of more has no normal float64
+T = 1 + 2 * K / LAST
+
+
+@cache
+def _series(dtype: np.dtype[np.floating]) -> Array:
+    """Chebyshev coefficients of E over t in [-1, 1], as many as the dtype can tell from 0."""
+
+    def scaled_erfc(t: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.array([math.erfc(z) * math.exp(z * z) for z in K * (1 + t) / (T - t)])
+
+    series = Chebyshev.interpolate(scaled_erfc, 24)
+    return series.trim(float(np.finfo(dtype).eps)).coef.astype(dtype)
+
+
+def _z(a: Array) -> Array:
+    """Return |a|/√2, the argument of erfc that belongs to the normal distribution at ±a."""
+    z: Array = np.minimum(np.abs(a) * math.sqrt(0.5), LAST)
+    return z
+
+
+def _normal_cdf(a: Array) -> Array:
+    """Φ(a) = erfc(-a/√2) / 2."""
+    z = _z(a)
+    tail: Array = 0.5 * np.exp(-z * z) * chebval((T * z - K) / (z + K), _series(a.dtype))
+    return np.where(a > 0, 1 - tail, tail)
+
+
+ACTIVATIONS: dict[str, Callable[..., Activation]] = {
+    "step": step,
+    "sigmoid": sigmoid,
+    "relu": relu,
+    "tanh": tanh,
+    "leaky_relu": leaky_relu,
+    "elu": elu,
+    "gelu": gelu,
+    "softplus": softplus,
+    "identity": identity,
+}

@@ -1,0 +1,158 @@
+"""Short tables on the terminal."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from runner.tables.columns import RESULTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def terminal() -> Console:
+    """Return a console on standard output, wide enough for any table where it is a file."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
+
+
+def show_run(
+    row: Mapping[str, Any], tables: Mapping[str, "pd.DataFrame"], folder: Path, console: Console
+) -> None:
+    """Print what a run was, its accuracy by class, its times, and where its files are."""
+    parts = [row[key] for key in ("task", "network", "activation", "output") if row.get(key)]
+    print_text(console, f"{' '.join(parts)} on {row['dataset']}, seed {row['seed']}")
+    if "accuracy" in tables:
+        console.print(accuracy(tables["accuracy"]))
+    if "history" in tables:
+        console.print(history(tables["history"]))
+    console.print(timing(tables["timing"]))
+    print_text(console, shown(folder))
+
+
+def show_sweep(table: "pd.DataFrame", planned: int, folder: Path, console: Console) -> None:
+    """Print a sweep's rows, the reasons of those that failed, and where the table is."""
+    known = {column.name for column in RESULTS}
+    varied = [name for name in ("network", "activation", "output", "seed") if differs(table[name])]
+    keys = [name for name in table.columns if name not in known] or varied
+    heads = [*keys, "status", "n", "accuracy", "test_loss", "seconds"]
+    rows = [
+        (
+            *(row[name] for name in keys),
+            row["status"],
+            whole(row["n"]),
+            *(digits(row[name]) for name in ("accuracy", "test_loss", "duration_seconds")),
+        )
+        for row in table.to_dict("records")
+    ]
+    console.print(grid(heads, rows, left=len(heads) - 4))
+    for row in table.to_dict("records"):
+        if row["status"] != "completed":
+            print_text(console, f"{row['run_id']}: {row['status']}: {row['error']}")
+    completed = int((table["status"] == "completed").sum())
+    print_text(console, f"{completed} of {planned} jobs completed")
+    print_text(console, shown(folder / "results.csv"))
+
+
+@contextmanager
+def progress_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
+    """Yield a function that shows (done, total, of what): a bar on a terminal, else nothing."""
+    if not console.is_terminal:
+        yield lambda done, total, what: None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=console, transient=True) as bar:
+        shown = bar.add_task("", total=None)
+        yield lambda done, total, what: bar.update(
+            shown, completed=done, total=total, description=what
+        )
+
+
+def accuracy(table: "pd.DataFrame") -> Table:
+    """Return accuracy by split and class."""
+    rows = [
+        (
+            row["split"],
+            row["class"],
+            whole(row["n"]),
+            whole(row["correct"]),
+            digits(row["accuracy"]),
+            " to ".join(filter(None, map(digits, (row["accuracy_low"], row["accuracy_high"])))),
+            digits(row["loss"]),
+        )
+        for row in table.to_dict("records")
+    ]
+    heads = ("split", "class", "n", "correct", "accuracy", "95 % interval", "loss")
+    return grid(heads, rows, left=2)
+
+
+def history(table: "pd.DataFrame") -> Table:
+    """Return the last epochs of a training."""
+    heads = [name for name in table.columns if name not in ("updates", "lr")]
+    rows = [
+        [whole(row["epoch"]), *(digits(row[name]) for name in heads[1:])]
+        for row in table.tail(5).to_dict("records")
+    ]
+    return grid(heads, rows)
+
+
+def timing(table: "pd.DataFrame") -> Table:
+    """Return the median of the repeats of each phase and batch size."""
+    rows = []
+    for (phase, batch), group in table.groupby(["phase", "batch_size"], dropna=False, sort=False):
+        seconds = group["seconds"].astype(float).median()
+        items = group["items"].iloc[0]
+        speed = f"{items / seconds:,.0f}" if seconds > 0 else ""
+        size = whole(batch)
+        rows.append((phase, size, whole(len(group)), f"{seconds:.6f}", speed))
+    return grid(("phase", "batch size", "repeats", "median seconds", "items/s"), rows, left=1)
+
+
+def grid(heads: Sequence[str], rows: Iterable[Sequence[object]], left: int = 0) -> Table:
+    """Return a table whose first ``left`` columns are text and the others numbers."""
+    table = Table(header_style="bold", box=SIMPLE_HEAD)
+    for index, head in enumerate(heads):
+        table.add_column(head, justify="left" if index < left else "right")
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    return table
+
+
+def print_text(console: Console, text: str) -> None:
+    """Print a line as it is: no markup, no wrapping, whatever is in it."""
+    console.print(Text(text), soft_wrap=True)
+
+
+def shown(path: Path) -> str:
+    """Return a path, relative to the current folder where it is below it."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def differs(values: "pd.Series[Any]") -> bool:
+    """Say whether a column has more than one value."""
+    return values.nunique() > 1
+
+
+def missing(value: Any) -> bool:
+    """Say whether a cell is empty."""
+    import pandas as pd
+
+    return bool(pd.isna(value))
+
+
+def digits(value: Any) -> str:
+    """Return a number with four digits after the point, nothing for a missing one."""
+    return "" if missing(value) else f"{float(value):.4f}"
+
+
+def whole(value: Any) -> str:
+    """Return an integer with its thousands set apart, nothing for a missing one."""
+    return "" if missing(value) else f"{int(value):,}"

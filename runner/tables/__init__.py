@@ -1,0 +1,1 @@
+"""Tables of results: their columns, their statistics, and the files they live in."""

@@ -1,0 +1,111 @@
+"""Classify a split with given weights: accuracy by class, and the time it takes by batch size."""
+
+import statistics
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.config import batch_sizes
+from runner.nn.outputs import decide
+from runner.tasks.records import (
+    Progress,
+    Records,
+    accuracy_rows,
+    confusion_matrix,
+    no_progress,
+    shape_rows,
+    timing_row,
+)
+from runner.tasks.setup import Array, Setup, Split
+
+
+def run(setup: Setup, progress: Progress = no_progress) -> Records:
+    """Return accuracy, confusion, predictions, shapes, and one timing block per batch size.
+
+    Raises
+    ------
+    ArithmeticError
+        When two batch sizes do not decide for the same classes.
+    """
+    split = setup.split(setup.config.dataset.split)
+    sizes = batch_sizes(setup.config)
+    records = Records()
+    logits = {}
+    for done, size in enumerate(sizes):
+        progress(done, len(sizes), f"batch size {size}")
+        logits[size] = classify(setup, split.x, size)
+        records.timing += time_batches(setup, split.x, size)
+    check_agreement(setup, logits)
+    measure(setup, split, logits[sizes[-1]], records)
+    records.shapes = shape_rows(met(setup, split, sizes[-1]))
+    seconds = statistics.median(
+        row["seconds"] for row in records.timing if row["batch_size"] == sizes[-1]
+    )
+    records.result |= {"inference_seconds": seconds, "images_per_second": len(split.x) / seconds}
+    return records
+
+
+def classify(setup: Setup, x: Array, batch_size: int) -> Array:
+    """Return the logits (N, outputs) of raw samples, computed batch by batch."""
+    network = setup.network
+    logits = np.empty((len(x), network.sizes[-1]), network.dtype)
+    for first in range(0, len(x), batch_size):
+        batch = slice(first, first + batch_size)
+        logits[batch] = network.logits(setup.prepare(x[batch]))
+    return logits
+
+
+def time_batches(setup: Setup, x: Array, batch_size: int) -> list[dict[str, object]]:
+    """Return one row per timed pass from raw samples to outputs, after the warm-up."""
+    timing, network, rows = setup.config.timing, setup.network, []
+    for repeat in range(1 - timing.warmup, timing.repeats + 1):
+        started = time.perf_counter()
+        for first in range(0, len(x), batch_size):
+            network.forward(setup.prepare(x[first : first + batch_size]))
+        seconds = time.perf_counter() - started
+        if repeat >= 1:
+            rows.append(timing_row("inference", len(x), seconds, batch_size, repeat))
+    return rows
+
+
+def check_agreement(setup: Setup, logits: dict[int, Array]) -> None:
+    """Check that every batch size decides for the same classes."""
+    if setup.classes is None:
+        return
+    decisions = {size: decide(setup.network.output.forward(a)) for size, a in logits.items()}
+    first, *others = decisions
+    for size in others:
+        differing = int(np.count_nonzero(decisions[size] != decisions[first]))
+        if differing:
+            raise ArithmeticError(
+                f"batch sizes {first} and {size} decide differently for {differing} samples"
+            )
+
+
+def measure(setup: Setup, split: Split, logits: Array, records: Records) -> None:
+    """Add accuracy, confusion and predictions of a split to the records."""
+    y = setup.network.output.forward(logits)
+    records.accuracy += accuracy_rows(split, logits, y, setup.classes, setup.head)
+    records.arrays |= {"y": y}
+    if split.t is not None:
+        records.arrays |= {"t": split.t}
+    if setup.classes is None:
+        return
+    predicted: NDArray[np.intp] = decide(y)
+    records.arrays |= {"predicted": predicted}
+    if split.t is not None:
+        records.confusion = confusion_matrix(split.t, predicted, setup.classes)
+
+
+def met(setup: Setup, split: Split, batch_size: int) -> list[tuple[str, Array]]:
+    """Return every array met by the first batch on its way forward, the labels last."""
+    batch = split.x[:batch_size]
+    arrays = setup.network.trace(setup.prepare(batch))
+    if not setup.config.dataset.flatten and batch.ndim == 3:
+        arrays.insert(0, ("images", batch[:, None]))
+    if split.t is not None:
+        one_hot = setup.config.dataset.one_hot_label and split.targets is not None
+        t = split.targets if one_hot else split.t
+        arrays.append(("t", np.asarray(t)[:batch_size]))
+    return arrays

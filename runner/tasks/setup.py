@@ -1,0 +1,360 @@
+"""Everything a task works on, made from the configuration and checked to fit together."""
+
+import functools
+import inspect
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner import weights as weight_files
+from runner.config import Config
+from runner.data import DATASETS, DataError, Dataset, from_arrays
+from runner.data.dataset import one_hot, samples, transform
+from runner.lookup import BadInput, call, find, source_file
+from runner.nn.activations import ACTIVATIONS, Activation
+from runner.nn.initializers import INITIALIZERS, Initializer
+from runner.nn.losses import LOSSES, Head, Loss, head
+from runner.nn.mlp import MLP
+from runner.nn.optimizers import OPTIMIZERS, Optimizer
+from runner.nn.outputs import OUTPUTS, Output
+from runner.nn.schedules import SCHEDULES, Schedule
+from runner.weights import PRETRAINED, Weights, WeightsError
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The samples of a split.
+
+    Attributes
+    ----------
+    x : (N, ...), raw; `Setup.prepare` turns a batch of them into network inputs.
+    t : (N,) labels, (N, outputs) targets, or None where nothing is known.
+    targets : (N, outputs) floats that the loss compares with, or None.
+    """
+
+    name: str
+    x: Array
+    t: Array | None
+    targets: Array | None
+
+
+@dataclass(eq=False)
+class Setup:
+    """A dataset, a network and what lies between them, ready for a task."""
+
+    config: Config
+    dataset: Dataset
+    weights: Weights | None
+    network: MLP
+    head: Head
+    optimizer: Optimizer
+    lr: float
+    schedule: Schedule
+    load_seconds: float
+    build_seconds: float
+
+    @property
+    def classes(self) -> int | None:
+        """Number of classes; None for a regression and for samples without labels."""
+        return self.dataset.classes
+
+    @property
+    def streams(self) -> dict[str, np.random.Generator]:
+        """Independent random streams, so that one more draw in one changes no other."""
+        return random_streams(self.config.seed)
+
+    def split(self, name: str) -> Split:
+        """Return the samples of a split, limited as configured."""
+        x, t = samples(self.dataset, name, self.config.dataset.limit)
+        dtype, outputs = self.network.dtype, self.network.sizes[-1]
+        if t is None:
+            return Split(name, x, None, None)
+        if self.classes is None:
+            return Split(name, x, t, t.astype(dtype))
+        if outputs == 1:
+            return Split(name, x, t, t.astype(dtype)[:, None])
+        return Split(name, x, t, one_hot(t, outputs, dtype))
+
+    def prepare(self, x: Array) -> Array:
+        """Return network inputs (batch, inputs), of the network's dtype, for raw samples."""
+        options = self.config.dataset
+        seen = transform(
+            x,
+            maximum=self.dataset.maximum,
+            normalize=options.normalize,
+            flatten=options.flatten,
+            dtype=self.network.dtype,
+        )
+        return seen.reshape(len(seen), -1).astype(self.network.dtype, copy=False)
+
+
+def random_streams(seed: int) -> dict[str, np.random.Generator]:
+    """Return a generator for each use of chance, spawned from one seed."""
+    names = ("init", "shuffle")
+    children = np.random.SeedSequence(seed).spawn(len(names))
+    return {name: np.random.default_rng(child) for name, child in zip(names, children, strict=True)}
+
+
+def build(config: Config, folders: Sequence[Path] = (), *, download: bool = True) -> Setup:
+    """Load the dataset and the weights, and make the network that fits both.
+
+    Parameters
+    ----------
+    config : a validated configuration.
+    folders : where a user's own modules are looked for first.
+    download : whether absent data may be fetched.
+
+    Raises
+    ------
+    BadInput
+        When something does not exist, cannot be read, or does not fit.
+    """
+    dataset, load_seconds = load_dataset(config, folders, download=download)
+    given = load_weights(config, folders)
+    started = time.perf_counter()
+    output = make_output(config, folders)
+    loss = make_loss(config, folders)
+    optimizer, lr = make_optimizer(config, folders)
+    schedule = make_schedule(config, folders)
+    check_output(config, dataset)
+    sizes = layer_sizes(config, dataset, given)
+    network = MLP(sizes, hidden_activations(config, folders), output, np.dtype(config.dtype))
+    fill(network, config, given, make_initializer(config, folders))
+    return Setup(
+        config=config,
+        dataset=dataset,
+        weights=given,
+        network=network,
+        head=head(loss, output, config.output.name),
+        optimizer=optimizer,
+        lr=lr,
+        schedule=schedule,
+        load_seconds=load_seconds,
+        build_seconds=time.perf_counter() - started,
+    )
+
+
+def load_dataset(
+    config: Config, folders: Sequence[Path], *, download: bool = True
+) -> tuple[Dataset, float]:
+    """Return the dataset and the seconds it took; the same one is loaded once per process."""
+    options = config.dataset
+    maker = find("dataset.name", options.name, DATASETS, folders)
+    params = dict(options.params)
+    if options.name in DATASETS:
+        offered = {"data_dir": config.data_dir, "path": options.path, "download": download}
+        known = inspect.signature(maker).parameters
+        params |= {key: value for key, value in offered.items() if key in known}
+    stamp = (_stamp(options.path), _stamp(source_file(options.name, folders)))
+    try:
+        return _load_dataset(options.name, maker, _Frozen(params), stamp)
+    except (BadInput, DataError) as error:
+        cause = error if isinstance(error, DataError) else error.__cause__
+        if not isinstance(cause, DataError):
+            raise
+        field = "dataset.path" if options.path else "data_dir" if config.data_dir else "dataset"
+        raise BadInput.because(field, cause) from cause
+
+
+class _Frozen(dict[str, Any]):
+    """Parameters as a key of a cache: equal where their text is."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(repr(sorted(self.items())))
+
+
+@functools.lru_cache(maxsize=4)
+def _load_dataset(
+    name: str, maker: Callable[..., Any], params: _Frozen, stamp: object
+) -> tuple[Dataset, float]:
+    started = time.perf_counter()
+    dataset = from_arrays(call("dataset.params", maker, params), name)
+    return dataset, time.perf_counter() - started
+
+
+def _stamp(path: Any) -> object:
+    """Return what changes when a file does."""
+    try:
+        status = Path(path).stat()
+    except (OSError, TypeError, ValueError):
+        return None
+    return str(path), status.st_mtime_ns, status.st_size
+
+
+def load_weights(config: Config, folders: Sequence[Path]) -> Weights | None:
+    """Return the given weights, None where they are to be drawn."""
+    node = config.weights
+    readers: dict[str, Callable[[], Weights | None]] = {
+        "none": lambda: None,
+        "inline": lambda: weight_files.from_arrays(node.params, "weights.params"),
+        "file": lambda: _read_weights(str(node.path), _stamp(node.path)),
+        "pretrained": lambda: _read_weights(str(PRETRAINED), _stamp(PRETRAINED)),
+    }
+    reader = find("weights.name", node.name, readers, folders)
+    try:
+        if node.name in readers:
+            return readers[node.name]()
+        return weight_files.from_arrays(call("weights.params", reader, node.params), node.name)
+    except WeightsError as error:
+        field = "weights.path" if node.name == "file" else "weights"
+        raise BadInput.because(field, error) from error
+
+
+@functools.lru_cache(maxsize=16)
+def _read_weights(path: str, stamp: object) -> Weights:
+    return weight_files.read(path)
+
+
+def make_output(config: Config, folders: Sequence[Path]) -> Output:
+    """Return the output function."""
+    maker = find("output.name", config.output.name, OUTPUTS, folders)
+    return Output(*functions("output.name", call("output.params", maker, config.output.params)))
+
+
+def make_loss(config: Config, folders: Sequence[Path]) -> Loss:
+    """Return the loss function."""
+    maker = find("loss.name", config.loss.name, LOSSES, folders)
+    loss = call("loss.params", maker, config.loss.params)
+    return loss if isinstance(loss, Loss) else Loss(*functions("loss.name", loss))
+
+
+def make_optimizer(config: Config, folders: Sequence[Path]) -> tuple[Optimizer, float]:
+    """Return the optimizer and its learning rate."""
+    node = config.optimizer
+    params = dict(node.params)
+    lr = params.pop("lr", None)
+    number = isinstance(lr, (int, float)) and not isinstance(lr, bool)
+    if not (number and math.isfinite(lr) and lr > 0):
+        raise BadInput("optimizer.params.lr", "a number above 0", lr)
+    optimizer: Optimizer = call(
+        "optimizer.params", find("optimizer.name", node.name, OPTIMIZERS, folders), params
+    )
+    return optimizer, float(lr)
+
+
+def make_schedule(config: Config, folders: Sequence[Path]) -> Schedule:
+    """Return the schedule of the learning rate."""
+    maker = find("schedule.name", config.schedule.name, SCHEDULES, folders)
+    schedule: Schedule = call("schedule.params", maker, config.schedule.params)
+    return schedule
+
+
+def hidden_activations(config: Config, folders: Sequence[Path]) -> list[Activation]:
+    """Return the activation of each hidden layer."""
+    names = config.network.activations
+    if names is None:
+        node = config.activation
+        field, names, params = "activation", [node.name] * len(config.network.hidden), node.params
+        find("activation.name", node.name, ACTIVATIONS, folders)
+    else:
+        field, params = "network.activations", {}
+    return [make_activation(field, name, params, config.dtype, folders) for name in names]
+
+
+def make_activation(
+    field: str, name: str, params: Mapping[str, Any], dtype: str, folders: Sequence[Path]
+) -> Activation:
+    """Return one activation; a user's own is tried on three numbers first."""
+    maker = find(field, name, ACTIVATIONS, folders)
+    made = call(f"{field}.params" if params else field, maker, params)
+    activation = Activation(*functions(field, made))
+    if name not in ACTIVATIONS:
+        a = np.array([[-1.0, 0.0, 1.0]], dtype)
+        for what, function in activation._asdict().items():
+            try:
+                z = np.asarray(function(a))
+            except Exception as error:
+                raise BadInput(field, f"a {what} of arrays", f"{name}: {error}") from error
+            if z.shape != a.shape or z.dtype != a.dtype:
+                expected = f"a {what} that keeps shape {a.shape} and dtype {a.dtype}"
+                raise BadInput(field, expected, f"{z.shape} and {z.dtype} from {name}")
+    return activation
+
+
+def functions(field: str, made: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Check that what a maker returned is a pair of functions."""
+    if not (isinstance(made, tuple) and len(made) == 2 and all(map(callable, made))):
+        raise BadInput(field, "a function that returns a pair of functions", type(made).__name__)
+    return made[0], made[1]
+
+
+def activation_names(config: Config) -> list[str]:
+    """Return the name of the function after each hidden layer."""
+    return config.network.activations or [config.activation.name] * len(config.network.hidden)
+
+
+def check_output(config: Config, dataset: Dataset) -> None:
+    """Check that output function and loss suit what the dataset asks (book 3.5).
+
+    Regression takes the identity and a squared error. Classes take any output;
+    learning them needs one with a slope, and cross-entropy needs probabilities.
+    """
+    name, loss = config.output.name, config.loss.name
+    if dataset.t is not None and dataset.classes is None:
+        if name in OUTPUTS and name != "identity":
+            raise BadInput("output", "identity (the targets are real numbers)", name)
+        if loss == "cross_entropy":
+            raise BadInput("loss", "sum_squares (the targets are real numbers)", loss)
+    if config.task.name == "training":
+        if dataset.t is None:
+            raise BadInput("dataset", "samples with labels or targets to learn", "none")
+        if name == "step":
+            raise BadInput("output", "softmax, sigmoid or identity (step has no slope)", name)
+        if name == "identity" and loss == "cross_entropy":
+            raise BadInput("output", "softmax (cross_entropy learns probabilities)", name)
+
+
+def layer_sizes(config: Config, dataset: Dataset, given: Weights | None) -> list[int]:
+    """Return inputs, hidden units and outputs; what the weights say must be the same."""
+    inputs = math.prod(dataset.x.shape[1:])
+    hidden = config.network.hidden
+    if given is None:
+        return [inputs, *hidden, output_sizes(config, dataset)[0]]
+    if given.sizes[1:-1] != hidden:
+        raise BadInput("network.hidden", f"{given.sizes[1:-1]} (the weights' shapes)", hidden)
+    if given.sizes[0] != inputs:
+        expected = f"samples of {given.sizes[0]} numbers (the weights' inputs)"
+        raise BadInput("dataset", expected, inputs)
+    if dataset.t is not None and given.sizes[-1] not in output_sizes(config, dataset):
+        wanted = " or ".join(str(n) for n in output_sizes(config, dataset))
+        what = "targets" if dataset.classes is None else "classes"
+        expected = f"{wanted} output neurons (the dataset's {what}, output={config.output.name})"
+        raise BadInput("weights", expected, given.sizes[-1])
+    return given.sizes
+
+
+def output_sizes(config: Config, dataset: Dataset) -> list[int]:
+    """Return the numbers of output neurons that fit, the one to use first."""
+    if dataset.t is None:
+        expected = "given weights (samples without labels do not say how many outputs)"
+        raise BadInput("weights", expected, config.weights.name)
+    if dataset.classes is None:
+        return [dataset.t.shape[1]]
+    # Two classes can share one neuron, unless outputs are compared with each other.
+    if dataset.classes == 2 and config.output.name not in ("softmax", "identity"):
+        return [1, 2]
+    return [dataset.classes]
+
+
+def make_initializer(config: Config, folders: Sequence[Path]) -> Initializer:
+    """Return what draws first weights."""
+    maker = find("init.name", config.init.name, INITIALIZERS, folders)
+    initializer: Initializer = call("init.params", maker, config.init.params)
+    return initializer
+
+
+def fill(network: MLP, config: Config, given: Weights | None, initializer: Initializer) -> None:
+    """Put the given weights into a network, or draw first ones."""
+    if given is not None:
+        network.set_weights(given.W, given.b)
+        return
+    names = [*activation_names(config), config.output.name]
+    network.initialize(initializer, names, rng=random_streams(config.seed)["init"])

@@ -1,0 +1,98 @@
+import gzip
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+
+class Mirror(BaseHTTPRequestHandler):
+    """Serves a folder at /good/, and at other paths does what bad mirrors do."""
+
+    def do_GET(self):
+        kind, _, name = self.path.strip("/").partition("/")
+        self.server.asked.append((kind, name))
+        path = self.server.folder / name
+        contents = path.read_bytes() if path.is_file() else b""
+        getattr(self, kind)(contents)
+
+    def answer(self, contents, length=None, status=200, **headers):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(contents) if length is None else length))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(contents)
+
+    def good(self, contents):
+        self.answer(contents)
+
+    def encoded(self, contents):
+        self.answer(contents, Content_Encoding="gzip")
+
+    def zealous(self, contents):
+        accepted = "gzip" in self.headers.get("Accept-Encoding", "")
+        self.answer(gzip.compress(contents) if accepted else contents)
+
+    def missing(self, contents):
+        self.answer(b"no such file", status=404)
+
+    def html(self, contents):
+        self.answer(b"<html>log in first</html>")
+
+    def wrong(self, contents):
+        self.answer(bytes(len(contents)))
+
+    def cut(self, contents):
+        self.answer(contents[: len(contents) // 2], length=len(contents))
+
+    def long(self, contents):
+        self.answer(contents + b"more")
+
+    def silent(self, contents):
+        self.server.closing.wait(10)
+
+    def drip(self, contents):
+        self.answer(b"", length=len(contents))
+        for at in range(len(contents)):
+            if self.server.closing.wait(0.02):
+                return
+            self.wfile.write(contents[at : at + 1])
+
+    def elsewhere(self, contents):
+        self.answer(b"", status=302, Location=f"file://{self.server.folder}")
+
+    def around(self, contents):
+        self.answer(b"", status=302, Location=self.path)
+
+    def log_message(self, *_):
+        pass
+
+
+class QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        pass  # a client that gave up is what some tests are about
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """A server on loopback; `folder` holds what it serves, `asked` lists the requests."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server = QuietServer(("127.0.0.1", 0), Mirror)
+    server.folder, server.asked, server.closing = tmp_path / "served", [], threading.Event()
+    server.url = f"http://127.0.0.1:{server.server_address[1]}"
+    server.folder.mkdir()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.closing.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache folder of the test's own."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder / "runner"

@@ -1,0 +1,189 @@
+import io
+import re
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+
+from runner.data import DataError, npz
+from runner.data.npz import read_npy, read_npz
+
+
+def saved(array, **options):
+    stream = io.BytesIO()
+    np.save(stream, array, **options)
+    return stream.getvalue()
+
+
+def header(text, data=b"", version=(1, 0)):
+    size = len(text).to_bytes(2 if version == (1, 0) else 4, "little")
+    return b"\x93NUMPY" + bytes(version) + size + text.encode() + data
+
+
+def described(shape, descr="'|u1'"):
+    return f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}"
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(6.0).reshape(2, 3),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.arange(3, dtype=">i4"),
+        np.array([True, False]),
+        np.float16(0.5),
+        np.zeros((0, 3)),
+    ],
+)
+def test_reads_what_numpy_writes(array):
+    read = read_npy(saved(array), "a.npy")
+    assert read.dtype == array.dtype
+    assert np.array_equal(read, array)
+
+
+def test_reads_version_2():
+    assert read_npy(header(described("(2,)"), b"\x01\x02", (2, 0)), "a.npy").tolist() == [1, 2]
+
+
+DEEP = "(" * 5000 + ")" * 5000
+BAD_HEADERS = {
+    "empty": b"",
+    "magic alone": b"\x93NUMPY",
+    "no length": b"\x93NUMPY\x01\x00",
+    "header cut": saved(np.zeros(2))[:40],
+    "version 3": header(described("(2,)"), b"\x01\x02", (3, 0)),
+    "version 9": header(described("(2,)"), b"\x01\x02", (9, 0)),
+    "no dictionary": header("[1, 2]"),
+    "no literal": header("__import__('os').getcwd()"),
+    "unclosed": header("{'descr': '|u1'"),
+    "unclosed text": header("'''"),
+    "key missing": header("{'descr': '|u1', 'shape': (2,)}"),
+    "keys of two types": header("{1: 2, 'shape': (2,)}"),
+    "unhashable key": header("{[]: 2}"),
+    "shape a list": header(described("[2]")),
+    "shape of floats": header(described("(2.0,)")),
+    "no type": header(described("(2,)", "'nothing'")),
+    "deep": header(DEEP[:60000]),
+    "too long": header(described("(2,)") + " " * 20000),
+}
+
+
+@pytest.mark.parametrize("case", BAD_HEADERS)
+def test_malformed_header(case):
+    with pytest.raises(DataError, match=r"^a\.npy: expected an intact \.npy header, got \w+Error"):
+        read_npy(BAD_HEADERS[case], "a.npy")
+
+
+REAL = "expected an array of real numbers, got"
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        (saved(np.array([{}]), allow_pickle=True), f"{REAL} object of (1,)"),
+        (saved(np.array(["a"])), f"{REAL} <U1 of (1,)"),
+        (saved(np.array([1j])), f"{REAL} complex128 of (1,)"),
+        (saved(np.zeros(1, [("a", "i4")])), f"{REAL} [('a', '<i4')] of (1,)"),
+        (header(described("(-1,)"), b"\x01"), f"{REAL} uint8 of (-1,)"),
+        (saved(np.zeros(2))[:-1], "expected 16 bytes for float64 (2,), got 15"),
+        (saved(np.zeros(2)) + b"\0", "expected 16 bytes for float64 (2,), got 17"),
+        (
+            header(described("(1000000000000,)"), b"\x01"),
+            "expected 1,000,000,000,000 bytes for uint8 (1000000000000,), got 1",
+        ),
+    ],
+)
+def test_malformed_contents(contents, message):
+    with pytest.raises(DataError, match=f"^{re.escape(f'a.npy: {message}')}$"):
+        read_npy(contents, "a.npy")
+
+
+def archived(members, compression=zipfile.ZIP_DEFLATED):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", compression) as archive:
+        for name, contents in members:
+            archive.writestr(name, contents)
+    return stream.getvalue()
+
+
+ARRAY = saved(np.arange(6.0).reshape(2, 3))
+GOOD = archived([("x.npy", ARRAY), ("t.npy", saved(np.array([0, 1])))])
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_reads_archives_that_numpy_writes(save):
+    stream = io.BytesIO()
+    save(stream, x=np.ones((2, 3)), t=np.array([0, 1]))
+    arrays = read_npz(stream.getvalue(), "a.npz")
+    assert list(arrays) == ["x", "t"]
+    assert np.array_equal(arrays["x"], np.ones((2, 3)))
+
+
+def encrypted(contents):
+    # Bit 0 of the flags, in the member's own header and in the directory.
+    directory = contents.index(b"PK\1\2")
+    changed = bytearray(contents)
+    changed[6] |= 1
+    changed[directory + 8] |= 1
+    return bytes(changed)
+
+
+def damaged(contents):
+    at = contents.index(ARRAY[80:100])
+    return contents[:at] + b"\xff" + contents[at + 1 :]
+
+
+STORED = archived([("x.npy", ARRAY)], zipfile.ZIP_STORED)
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        (b"PK\3\4", "expected an intact .npz, got File is not a zip file"),
+        (GOOD[:-1], "expected an intact .npz, got"),
+        (damaged(STORED), "expected an intact .npz, got Bad CRC-32 for file 'x.npy'"),
+        (archived([("x.txt", b"1")]), "expected .npy members, got 'x.txt'"),
+        (encrypted(STORED), "x.npy: expected it plain or deflated"),
+        (
+            archived([("x.npy", ARRAY)], zipfile.ZIP_BZIP2),
+            "x.npy: expected it plain or deflated",
+        ),
+        (archived([("x.npy", b"1")]), "x.npy: expected an intact .npy header, got ValueError"),
+        (
+            archived([("x.npy", saved(np.array([{}]), allow_pickle=True))]),
+            f"x.npy: {REAL} object of (1,)",
+        ),
+    ],
+)
+def test_malformed_archive(contents, message):
+    with pytest.raises(DataError, match=f"^{re.escape(f'a.npz: {message}')}"):
+        read_npz(contents, "a.npz")
+
+
+def test_a_member_that_is_there_twice():
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        contents = archived([("x.npy", ARRAY), ("x.npy", ARRAY)])
+    with pytest.raises(DataError, match=r"^a\.npz: expected every member once, got some twice$"):
+        read_npz(contents, "a.npz")
+
+
+def test_a_bomb_is_refused_by_its_declared_size(monkeypatch):
+    monkeypatch.setattr(npz, "LIMIT", 2**20)
+    contents = archived([("x.npy", saved(np.zeros(2**21, np.uint8)))])
+    assert len(contents) < 10_000
+    message = f"a.npz: expected at most 1,048,576 bytes unpacked, got {2**21 + 128:,}"
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        read_npz(contents, "a.npz")
+
+
+def test_a_bomb_that_lies_about_its_size_is_not_inflated():
+    contents = archived([("x.npy", saved(np.zeros(2**25, np.uint8)))])
+    declared = (2**25 + 128).to_bytes(4, "little")
+    assert contents.count(declared) == 2
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"^a\.npz: expected an intact \.npz, got Bad CRC-32"):
+        read_npz(contents.replace(declared, (256).to_bytes(4, "little")), "a.npz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**22

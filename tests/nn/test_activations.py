@@ -1,0 +1,143 @@
+import math
+import re
+
+import numpy as np
+import pytest
+from scipy import special
+
+from runner.nn.activations import ACTIVATIONS, gelu
+from runner.nn.checks import NeuralNetworkError
+from runner.nn.numerical import gradient
+
+X = np.linspace(-12, 12, 1201)  # has 0
+LARGE = [0, 1e-30, 1e-3, 1, 10, 88, 89, 104, 709, 710, 746, 1e4, 1e15, 1e30]
+EXTREMES = np.array([sign * x for x in LARGE for sign in (1, -1)])
+
+# name, parameters, the function by SciPy or by its definition
+ORACLES = [
+    ("step", {}, lambda a: np.heaviside(a, 0)),
+    ("sigmoid", {}, special.expit),
+    ("relu", {}, lambda a: (a + np.abs(a)) / 2),
+    ("tanh", {}, lambda a: 2 * special.expit(2 * a) - 1),
+    ("leaky_relu", {}, lambda a: np.maximum(a, 0.01 * a)),
+    ("leaky_relu", {"negative_slope": 0.2}, lambda a: np.maximum(a, 0.2 * a)),
+    ("elu", {}, lambda a: np.maximum(a, 0) + special.expm1(np.minimum(a, 0))),
+    ("elu", {"alpha": 0.5}, lambda a: np.maximum(a, 0) + 0.5 * special.expm1(np.minimum(a, 0))),
+    ("gelu", {}, lambda a: a * special.ndtr(a)),
+    (
+        "gelu",
+        {"approximate": "tanh"},
+        lambda a: a * special.expit(2 * math.sqrt(2 / math.pi) * (a + 0.044715 * a**3)),
+    ),
+    ("softplus", {}, lambda a: -special.log_expit(-a)),
+    ("identity", {}, lambda a: a),
+]
+CASES = [pytest.param(*case, id=f"{case[0]}-{case[1]}") for case in ORACLES]
+
+
+def test_every_activation_has_an_oracle():
+    assert {name for name, _, _ in ORACLES} == set(ACTIVATIONS)
+
+
+@pytest.mark.parametrize(("name", "params", "oracle"), CASES)
+def test_forward_equals_the_oracle(name, params, oracle):
+    forward = ACTIVATIONS[name](**params).forward
+    np.testing.assert_allclose(forward(X), oracle(X), rtol=0, atol=1e-14)
+    low = forward(X.astype(np.float32))
+    np.testing.assert_allclose(low, oracle(X), rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize(("name", "params", "oracle"), CASES)
+def test_slope_is_the_derivative(name, params, oracle):
+    a = X[np.abs(X) > 1e-3]  # not across the kinks
+    slope = ACTIVATIONS[name](**params).slope
+    numerical = gradient(lambda z: oracle(z).sum(), a[::10], h=1e-5)
+    np.testing.assert_allclose(slope(a[::10]), numerical, rtol=0, atol=2e-8)
+    low = slope(a.astype(np.float32))
+    np.testing.assert_allclose(low, slope(a), rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("name", "params", "oracle"), CASES)
+def test_extremes_are_finite_without_a_warning(name, params, oracle, dtype):
+    activation = ACTIVATIONS[name](**params)
+    a = EXTREMES.astype(dtype)
+    with np.errstate(all="raise"):
+        z, slope = activation.forward(a), activation.slope(a)
+    assert np.isfinite(z).all()
+    assert np.isfinite(slope).all()
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(z, oracle(a.astype(np.float64)), rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (7,), (3, 5), (2, 3, 4)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("name", "params", "oracle"), CASES)
+def test_keeps_shape_and_dtype_in_a_new_array(name, params, oracle, dtype, shape):
+    a = np.full(shape, 0.5, dtype)
+    for function in ACTIVATIONS[name](**params):
+        z = function(a)
+        assert (z.shape, z.dtype) == (shape, dtype)
+        assert not np.shares_memory(z, a)
+    assert (a == 0.5).all()
+
+
+def test_book_values():
+    a = np.array([-2.0, 1.0, 3.0])
+    sigmoid = [0.119202922, 0.7310585786, 0.9525741268]
+    np.testing.assert_allclose(ACTIVATIONS["sigmoid"]().forward(a), sigmoid, rtol=0, atol=1e-9)
+    np.testing.assert_array_equal(ACTIVATIONS["step"]().forward(a), [0, 1, 1])
+    np.testing.assert_array_equal(ACTIVATIONS["relu"]().forward(a), [0, 1, 3])
+    assert ACTIVATIONS["sigmoid"]().forward(np.array([0.0])) == 0.5
+
+
+def test_book_counts_of_the_step_function():
+    step = ACTIVATIONS["step"]().forward
+    x = np.arange(-5, 5, 0.1)
+    assert (len(x), step(x).sum(), step(x)[50]) == (100, 49, 0)
+    x = np.arange(-3, 3, 0.001)
+    assert (len(x), step(x).sum()) == (6000, 2999)
+
+
+def test_slopes_at_the_kink():
+    zero = np.zeros(1)
+    slopes = {name: ACTIVATIONS[name]().slope(zero)[0] for name in ("step", "relu", "leaky_relu")}
+    assert slopes == {"step": 0, "relu": 0, "leaky_relu": 0.01}
+
+
+def test_exact_gelu_to_the_last_digits():
+    a = np.linspace(-36, 36, 100_001)
+    activation = gelu()
+    np.testing.assert_allclose(activation.forward(a), a * special.ndtr(a), rtol=0, atol=1e-14)
+    np.testing.assert_allclose(activation.forward(a), a * special.ndtr(a), rtol=1e-11, atol=0)
+    slope = special.ndtr(a) + a * np.exp(-a * a / 2) / math.sqrt(2 * math.pi)
+    np.testing.assert_allclose(activation.slope(a), slope, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+def test_nan_is_not_hidden(name):
+    z = ACTIVATIONS[name]().forward(np.array([np.nan], np.float32))
+    assert np.isnan(z[0]) or name == "step"
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "message"),
+    [
+        ("gelu", {"approximate": "erf"}, "approximate: expected 'none' or 'tanh', got 'erf'"),
+        ("elu", {"alpha": "1"}, "alpha: expected a finite number, got '1'"),
+        ("elu", {"alpha": math.inf}, "alpha: expected a finite number, got inf"),
+        (
+            "leaky_relu",
+            {"negative_slope": True},
+            "negative_slope: expected a finite number, got True",
+        ),
+    ],
+)
+def test_bad_parameters(name, params, message):
+    with pytest.raises(NeuralNetworkError, match=f"^{re.escape(message)}$"):
+        ACTIVATIONS[name](**params)
+
+
+def test_numpy_scalars_as_parameters_keep_float32():
+    activation = ACTIVATIONS["leaky_relu"](negative_slope=np.float64(0.1))
+    assert activation.forward(np.ones(2, np.float32)).dtype == np.float32

@@ -1,0 +1,90 @@
+"""Every file in conf/ is composed and built; its parameters are those of what it names."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+import yaml
+
+from runner.check import BUILDERS, check
+from runner.choices import CONF, groups
+from runner.data import DATASETS
+from runner.nn.activations import ACTIVATIONS
+from runner.nn.initializers import INITIALIZERS
+from runner.nn.losses import LOSSES
+from runner.nn.optimizers import OPTIMIZERS
+from runner.nn.outputs import OUTPUTS
+from runner.nn.schedules import SCHEDULES
+
+TABLES = {
+    "activation": ACTIVATIONS,
+    "dataset": DATASETS,
+    "init": INITIALIZERS,
+    "loss": LOSSES,
+    "optimizer": OPTIMIZERS,
+    "output": OUTPUTS,
+    "schedule": SCHEDULES,
+}
+ELSEWHERE = {"optimizer": {"lr"}}  # parameters that are taken out before the maker is called
+OFFERED = {"dataset": {"data_dir", "path", "progress", "mirrors", "download"}}  # not in params
+FILES = sorted(path.relative_to(CONF).as_posix() for path in Path(CONF).rglob("*.yaml"))
+CHOICES = [(group, name) for group, names in groups().items() for name in names]
+
+
+def load(group, name):
+    return yaml.safe_load(Path(CONF, group, f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def findings():
+    return {finding.choice: finding for finding in check()}
+
+
+def test_every_file_is_a_choice_that_is_checked(findings):
+    assert {f"{group}/{name}.yaml" for group, name in CHOICES} == set(FILES) - {"config.yaml"}
+    assert set(findings) == {f"{group}/{name}" for group, name in CHOICES}
+    assert set(BUILDERS) == set(groups()) - {"experiment"}
+
+
+@pytest.mark.parametrize(("group", "name"), CHOICES)
+def test_is_composed_and_built(group, name, findings):
+    finding = findings[f"{group}/{name}"]
+    assert finding.status in ("ok", "skipped"), finding.reason
+    if finding.status == "skipped":
+        assert "mnist" in name, finding.reason
+
+
+@pytest.mark.parametrize(("group", "name"), CHOICES)
+def test_explains_itself(group, name):
+    assert groups()[group][name]
+
+
+@pytest.mark.parametrize(("group", "name"), [pair for pair in CHOICES if pair[0] in TABLES])
+def test_parameters_and_defaults_are_those_of_the_function(group, name):
+    node = load(group, name)
+    signature = inspect.signature(TABLES[group][node["name"]]).parameters
+    wanted = {
+        key: parameter.default
+        for key, parameter in signature.items()
+        if key not in OFFERED.get(group, ()) and parameter.kind is not parameter.POSITIONAL_ONLY
+    }
+    given = {
+        key: value
+        for key, value in (node.get("params") or {}).items()
+        if key not in ELSEWHERE.get(group, ())
+    }
+    assert set(given) == set(wanted)
+    for key, default in wanted.items():
+        assert given[key] == ("???" if default is inspect.Parameter.empty else default)
+
+
+@pytest.mark.parametrize("group", TABLES)
+def test_every_function_has_a_choice(group):
+    assert {load(group, name)["name"] for name in groups()[group]} == set(TABLES[group])
+
+
+def test_real_mnist_is_built_where_it_is(mnist_dir):
+    (finding,) = check(["dataset/mnist"], [f"data_dir={mnist_dir}"])
+    assert finding.status == "ok"
+    (finding,) = check(["pretrain_mnist"], [f"data_dir={mnist_dir}"])
+    assert finding.status == "ok"

@@ -1,0 +1,84 @@
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "runner"
+
+# A file imports only from lower floors, or from its own folder.
+FLOORS = [
+    {"nn", "data", "weights", "tables", "lookup", "environment"},
+    {"config"},
+    {"tasks", "report"},
+    {"job"},
+    {"compose", "sweeps"},
+    {"app", "check", "choices", "cli", "__main__", "__init__"},
+]
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+LIBRARIES = {
+    "nn": {"numpy", "scipy"},
+    "data": {"numpy", "scipy", "pooch", "requests", "urllib3", "platformdirs", "xxhash"}
+    | {"sklearn", "mlxtend"},
+    "weights": {"numpy"},
+    "tables": {"numpy", "pandas", "scipy", "xxhash"},
+    "lookup": set(),
+    "environment": {"threadpoolctl"},
+    "config": set(),
+    "tasks": {"numpy"},
+    "report": {"numpy", "pandas", "rich", "matplotlib", "jinja2"},
+    "job": {"pandas", "threadpoolctl"},
+    "choices": set(),
+}
+HEAVY = {"pandas", "matplotlib", "mlxtend", "sklearn", "scipy.stats", "pooch"}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path, top_level_only=False):
+    """Yield the dotted modules that a file imports; those for type checking do not count."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body if top_level_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                parts = ("runner", *path.relative_to(PACKAGE).parts[: -node.level])
+                yield ".".join((*parts, *(node.module or "").split("."))).rstrip(".")
+            elif node.module == "runner":
+                yield from (f"runner.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def test_every_room_has_a_floor():
+    assert {room(path) for path in FILES} == set(FLOOR)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_from_lower_floors_or_its_own_folder(path):
+    own = room(path)
+    for module in imports(path):
+        if module.split(".")[0] != "runner" or module == "runner":
+            continue
+        other = module.split(".")[1]
+        other = other if other in FLOOR else "__init__"  # an attribute of the package
+        lower = FLOOR[other] < FLOOR[own]
+        top = FLOOR[own] == FLOOR[other] == len(FLOORS) - 1
+        assert other == own or lower or top, f"{path.name} imports {module}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_only_the_libraries_of_its_room(path):
+    if room(path) in LIBRARIES:
+        others = {module.split(".")[0] for module in imports(path)} - {"runner"}
+        assert others - set(sys.stdlib_module_names) <= LIBRARIES[room(path)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_heavy_libraries_are_imported_where_they_are_used(path):
+    top = set(imports(path, top_level_only=True))
+    assert not {module for module in top for heavy in HEAVY if f"{module}.".startswith(f"{heavy}.")}

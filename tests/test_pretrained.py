@@ -1,0 +1,36 @@
+"""The weights that the project ships come from its own experiment."""
+
+import pytest
+from safetensors import safe_open
+
+import runner
+from runner.weights import PRETRAINED
+
+
+def arithmetic(path):
+    with safe_open(path, framework="numpy") as file:
+        return file.metadata()["arithmetic"]
+
+
+@pytest.fixture(scope="module")
+def trained(mnist_dir, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pretrained")
+    return runner.run(
+        ["experiment=pretrain_mnist", f"data_dir={mnist_dir}", f"output_dir={folder}"]
+    )
+
+
+def test_the_experiment_learns_what_was_not_held_out(trained):
+    whole = trained.tables["accuracy"].set_index(["split", "class"])["n"]
+    assert whole["train", "all"] == 55_000
+    assert whole["test", "all"] == 10_000
+    assert trained.accuracy >= 1 - 0.024
+
+
+def test_the_experiment_gives_the_shipped_file(trained, mnist_dir, tmp_path):
+    words = ["dataset=mnist", f"data_dir={mnist_dir}", f"output_dir={tmp_path}"]
+    assert trained.accuracy == pytest.approx(runner.run(words).accuracy, abs=0.004)
+    path = trained.folder / "weights.safetensors"
+    # Another processor rounds differently, and 20 epochs later only the accuracy is alike.
+    if arithmetic(path) == arithmetic(PRETRAINED):
+        assert path.read_bytes() == PRETRAINED.read_bytes()

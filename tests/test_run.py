@@ -1,0 +1,264 @@
+"""Runs end to end, their values against what is published."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+
+import runner
+from runner.tables import store
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def book(mnist_dir, book_weights):
+    """Overrides for the book's network on the real test images."""
+    return [
+        "dataset=mnist",
+        f"data_dir={mnist_dir}",
+        "weights=file",
+        f"weights.path={book_weights}",
+        "activation=sigmoid",
+        "timing.repeats=1",
+        "timing.warmup=0",
+    ]
+
+
+@pytest.mark.parametrize("output", ["softmax", "identity"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_book_network_on_the_test_images(book, output, dtype):
+    result = runner.run([*book, "batch_size=[1,100,10000]", f"output={output}", f"dtype={dtype}"])
+    row = result.row
+    assert (row["n"], row["correct"], row["accuracy"]) == (10_000, 9_352, 0.9352)
+    assert row["test_loss"] == pytest.approx(0.22454366, abs=1e-6 if dtype == "float32" else 1e-8)
+    assert row["parameters"] == 45_360
+    assert row["network"] == "784-50-100-10"
+    assert row["batch_size"] == "[1,100,10000]"
+
+
+def test_book_network_without_normalize(book):
+    row = runner.run([*book, "dataset.normalize=false"]).row
+    assert (row["correct"], row["accuracy"]) == (9_207, 0.9207)
+    assert row["test_loss"] == pytest.approx(0.26455726, abs=1e-6)
+
+
+def test_book_network_on_the_training_images(book):
+    row = runner.run([*book, "dataset.split=train", "batch_size=1000"]).row
+    assert (row["n"], row["correct"]) == (60_000, 56_146)
+
+
+def test_shapes_of_one_image_and_of_a_batch(book):
+    one = runner.run([*book, "batch_size=1", "dataset.limit=1"]).tables["shapes"]
+    assert one["shape"].tolist() == (
+        "1x784 784x50 50 1x50 1x50 50x100 100 1x100 1x100 100x10 10 1x10 1x10 1".split()
+    )
+    batch = runner.run([*book, "dataset.limit=100", "dataset.flatten=false"]).tables["shapes"]
+    assert batch["name"].tolist() == "images x W1 b1 a1 z1 W2 b2 a2 z2 W3 b3 a3 y t".split()
+    assert batch["shape"].tolist()[:2] == ["100x1x28x28", "100x784"]
+    assert batch["shape"].tolist()[-2:] == ["100x10", "100"]
+    assert set(batch["dtype"][1:-1]) == {"float32"}
+    hot = runner.run([*book, "dataset.limit=100", "dataset.one_hot_label=true"]).tables["shapes"]
+    assert hot["shape"].tolist()[-1] == "100x10"
+
+
+def test_pretrained_network_on_the_test_images(mnist_dir):
+    row = runner.run(["dataset=mnist", f"data_dir={mnist_dir}"]).row
+    assert row["n"] == 10_000
+    assert row["accuracy"] >= 1 - 0.024
+
+
+def test_default_job():
+    result = runner.run()
+    row = result.row
+    assert (row["status"], row["dataset"], row["n"]) == ("completed", "mnist5k", 5_000)
+    assert row["accuracy"] >= 0.975
+    assert row["threads"] == 1
+    assert row["optimizer"] is row["train_accuracy"] is row["fit_seconds"] is None
+    files = {path.name for path in result.folder.iterdir()}
+    assert files == {
+        *("results.csv", "accuracy.csv", "timing.csv", "shapes.csv", "confusion.csv"),
+        *("predictions.npz", "run.json", "runner.log", ".hydra"),
+    }
+
+
+def test_tables_agree_with_each_other():
+    result = runner.run(["batch_size=[1,10,100]", "dataset.limit=500", "timing.repeats=3"])
+    read = {name: pd.read_csv(result.folder / f"{name}.csv") for name in result.tables}
+    confusion = pd.read_csv(result.folder / "confusion.csv").drop(columns="true").to_numpy()
+    by_class, whole = read["accuracy"].iloc[:-1], read["accuracy"].iloc[-1]
+    row = read["results"].iloc[0]
+    assert whole["class"] == "all"
+    assert whole["n"] == by_class["n"].sum() == confusion.sum() == row["n"] == 500
+    assert whole["correct"] == by_class["correct"].sum() == np.trace(confusion) == row["correct"]
+    np.testing.assert_array_equal(confusion.sum(axis=1), by_class["n"])
+    np.testing.assert_array_equal(np.diag(confusion), by_class["correct"])
+    mean = np.average(by_class["loss"], weights=by_class["n"])
+    assert whole["loss"] == row["test_loss"] == pytest.approx(mean, rel=1e-6)
+    with np.load(result.folder / "predictions.npz") as arrays:
+        assert np.count_nonzero(arrays["t"] == arrays["predicted"]) == row["correct"]
+        np.testing.assert_array_equal(arrays["y"].argmax(axis=1), arrays["predicted"])
+        np.testing.assert_allclose(arrays["y"].sum(axis=1), 1, rtol=1e-5)
+    timing = read["timing"]
+    assert timing["phase"].tolist() == ["load", "build"] + ["inference"] * 9
+    inference = timing[timing["phase"] == "inference"]
+    assert inference["batch_size"].tolist() == [1] * 3 + [10] * 3 + [100] * 3
+    assert inference["repeat"].tolist() == [1, 2, 3] * 3
+    np.testing.assert_allclose(
+        inference["items_per_second"], inference["items"] / inference["seconds"]
+    )
+    last = inference[inference["batch_size"] == 100]["seconds"]
+    assert row["inference_seconds"] == pytest.approx(last.median())
+
+
+def test_equal_runs_give_equal_rows_in_folders_of_their_own():
+    one, two = runner.run(["seed=3"]), runner.run(["seed=3"])
+    times = {"started_at", "duration_seconds", "inference_seconds", "images_per_second"}
+    assert {key: one.row[key] for key in one.row if key not in times} == {
+        key: two.row[key] for key in two.row if key not in times
+    }
+    assert one.folder != two.folder
+    for name in ("accuracy", "shapes"):
+        pd.testing.assert_frame_equal(one.tables[name], two.tables[name])
+
+
+@pytest.mark.parametrize(
+    ("change", "differs"),
+    [
+        (["seed=1"], True),
+        (["threads=2"], True),
+        (["dataset.limit=10"], True),
+        (["dtype=float64"], True),
+        (["figures=none"], False),
+        (["output_dir=elsewhere"], False),
+        (["sweep.name=mine"], False),
+        (["hydra.verbose=false"], False),
+    ],
+)
+def test_run_id_names_what_the_numbers_depend_on(change, differs):
+    plain = ["dataset=and", "weights=none"]
+    assert (runner.run(plain).row["run_id"] != runner.run(plain + change).row["run_id"]) == differs
+
+
+def test_run_id_follows_the_contents_of_weights_not_their_path(here):
+    trained = runner.run(["task=training", "dataset=and", "epochs=1"]).folder
+    copy = here / "copy.safetensors"
+    copy.write_bytes((trained / "weights.safetensors").read_bytes())
+    words = ["dataset=and", "weights=file"]
+    one = runner.run([*words, f"weights.path={trained}/weights.safetensors"]).row
+    two = runner.run([*words, f"weights.path={copy}"]).row
+    assert one["run_id"] == two["run_id"]
+    other = runner.run(["task=training", "dataset=and", "epochs=2"]).folder
+    three = runner.run([*words, f"weights.path={other}/weights.safetensors"]).row
+    assert three["weights_hash"] != one["weights_hash"]
+    assert three["run_id"] != one["run_id"]
+
+
+def test_record_describes_run_and_machine():
+    result = runner.run(["experiment=and_gate"])
+    record = store.read_record(result.folder)
+    assert record["run_id"] == result.row["run_id"]
+    environment = record["environment"]
+    assert environment["versions"]["numpy"] == np.__version__
+    assert environment["threads"] == 1
+    assert environment["blas"]
+    assert set(record["files"]) >= {"results.csv", "accuracy.csv", ".hydra/config.yaml"}
+    json.dumps(record)
+
+
+def test_training_writes_history_and_weights_that_inference_reads(here):
+    result = runner.run(["task=training", "dataset=digits", "epochs=5", "batch_size=50"])
+    row, history = result.row, pd.read_csv(result.folder / "history.csv")
+    assert history["epoch"].tolist() == [1, 2, 3, 4, 5]
+    assert history["updates"].tolist() == [29, 58, 87, 116, 145]  # 1,437 samples, batches of 50
+    assert history["test_accuracy"].iloc[-1] == row["accuracy"]
+    assert history["train_accuracy"].iloc[-1] == row["train_accuracy"]
+    assert row["fit_seconds"] == pytest.approx(history["seconds"].sum())
+    assert row["accuracy"] > 0.85
+    path = result.folder / "weights.safetensors"
+    assert {name: array.shape for name, array in load_file(path).items()} == {
+        **{"W1": (64, 50), "b1": (50,), "W2": (50, 100), "b2": (100,), "W3": (100, 10)},
+        "b3": (10,),
+    }
+    again = runner.run(["dataset=digits", "weights=file", f"weights.path={path}"]).row
+    assert (again["n"], again["correct"]) == (row["n"], row["correct"])
+    assert again["test_loss"] == pytest.approx(row["test_loss"], rel=1e-6)
+
+
+def test_training_is_repeatable_bit_for_bit():
+    words = ["task=training", "dataset=digits", "epochs=2", "optimizer=adam"]
+    one, two = (runner.run(words).folder / "weights.safetensors" for _ in range(2))
+    assert one.read_bytes() == two.read_bytes()
+    other = runner.run([*words, "seed=1"]).folder / "weights.safetensors"
+    assert other.read_bytes() != one.read_bytes()
+
+
+def test_training_on_mnist5k_learns_400_of_each_digit_and_tests_on_100():
+    table = runner.run(["task=training", "epochs=1"]).tables["accuracy"]
+    counts = table[table["class"] != "all"].groupby("split")["n"].unique()
+    assert counts["train"].tolist() == [400]
+    assert counts["test"].tolist() == [100]
+
+
+def test_regression_has_a_loss_and_no_accuracy():
+    words = ["task=training", "dataset=curve", "output=identity", "loss=sum_squares"]
+    result = runner.run([*words, "activation=tanh", "epochs=200", "batch_size=10"])
+    assert result.accuracy is None
+    assert result.row["test_loss"] < 0.1
+    assert result.tables["accuracy"]["class"].tolist() == ["all", "all"]
+    assert pd.read_csv(result.folder / "results.csv")["accuracy"].isna().all()
+
+
+def test_divergence_is_recorded(here, capsys):
+    from runner.cli import main
+
+    words = "task=training dataset=digits output=identity loss=sum_squares optimizer.params.lr=1e9"
+    assert main(words.split()) == 1
+    assert "diverged: epoch 1, step" in capsys.readouterr().err
+    (path,) = here.glob("outputs/runs/*/*/results.csv")
+    row = store.read_table(path, "results").iloc[0]
+    assert row["status"] == "diverged"
+    assert pd.isna(row["accuracy"])
+
+
+def test_samples_without_labels_give_outputs_alone():
+    words = ["dataset=inline", "dataset.params.x=[[1.0,0.5]]", "weights=inline", "dtype=float64"]
+    weights = {
+        "W1": [[0.1, 0.3, 0.5], [0.2, 0.4, 0.6]],
+        "b1": [0.1, 0.2, 0.3],
+        "W2": [[0.1, 0.4], [0.2, 0.5], [0.3, 0.6]],
+        "b2": [0.1, 0.2],
+        "W3": [[0.1, 0.3], [0.2, 0.4]],
+        "b3": [0.1, 0.2],
+    }
+    words += [f"+weights.params.{name}={value}" for name, value in weights.items()]
+    words += ["network.hidden=[3,2]", "activation=sigmoid", "output=identity", "loss=sum_squares"]
+    result = runner.run(words)
+    assert result.accuracy is None
+    with np.load(result.folder / "predictions.npz") as arrays:
+        np.testing.assert_allclose(arrays["y"], [[0.31682708, 0.69627909]], atol=1e-8)
+    other = runner.run([*words, "dataset.params.x=[[0,0]]"])
+    with np.load(other.folder / "predictions.npz") as arrays:
+        np.testing.assert_allclose(arrays["y"], [[0.3080685345, 0.6768389367]], atol=1e-8)
+
+
+def test_a_notebooks_own_logging_and_hydra_are_given_back():
+    import logging
+
+    from hydra.core.global_hydra import GlobalHydra
+
+    before = logging.root.handlers[:], logging.root.level, GlobalHydra.instance().hydra
+    runner.run(["experiment=and_gate"])
+    assert (logging.root.handlers[:], logging.root.level, GlobalHydra.instance().hydra) == before
+
+
+def test_bad_input_is_an_exception_of_python():
+    with pytest.raises(runner.BadInput, match=r"activation: expected one of .* did you mean relu"):
+        runner.run(["activation=relo"])
+    assert issubclass(runner.BadInput, ValueError)

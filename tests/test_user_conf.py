@@ -1,0 +1,179 @@
+"""A config folder and modules of a user's own, outside the repository."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import runner
+from runner.cli import main
+
+MODULE = """
+import numpy as np
+from helper import tanh_softplus
+
+def mish():
+    def slope(a):
+        return tanh_softplus(a) + a * (1 - tanh_softplus(a) ** 2) / (1 + np.exp(-a))
+    return lambda a: a * tanh_softplus(a), slope
+
+def blobs(n=40):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, 2))
+    return x, (x.sum(axis=1) > 0).astype(int)
+
+def three():
+    return 3
+
+def scalar():
+    return float, float
+
+def explode():
+    raise RuntimeError("boom")
+
+constant = 3
+"""
+HELPER = "import numpy as np\ndef tanh_softplus(a):\n    return np.tanh(np.log1p(np.exp(a)))\n"
+FILES = {
+    "own.py": MODULE,
+    "helper.py": HELPER,
+    "activation/mish.yaml": "# A user's own\nname: own:mish\n",
+    "activation/three.yaml": "name: own:three\n",
+    "activation/scalar.yaml": "name: own:scalar\n",
+    "activation/explode.yaml": "name: own:explode\n",
+    "activation/constant.yaml": "name: own:constant\n",
+    "activation/mishh.yaml": "name: own:mishh\n",
+    "activation/absent.yaml": "name: absent:mish\n",
+    "activation/wrong_key.yaml": "nmae: own:mish\n",
+    "activation/cut.yaml": "name: [own\n",
+    "dataset/blobs.yaml": "name: own:blobs\nparams:\n  n: 40\n",
+    "dataset/three.yaml": "name: own:three\n",
+    "experiment/mine.yaml": "# @package _global_\ndefaults:\n  - override /activation: mish\n"
+    "  - override /dataset: blobs\n  - override /output: sigmoid\n  - override /task: training\n"
+    "epochs: 20\n",
+}
+BAD = {
+    "activation=three": "command line: activation: expected a function that returns a pair of "
+    "functions, got int",
+    "activation=scalar": "command line: activation: expected a forward of arrays, got own:scalar: "
+    "only 0-dimensional arrays can be converted to Python scalars",
+    "activation=explode": "command line: activation: RuntimeError: boom",
+    "activation=constant": "command line: activation.name: expected a function of {mine}/own.py, "
+    "got constant",
+    "activation=mishh": "command line: activation.name: expected a function of {mine}/own.py, "
+    "got mishh; did you mean mish?",
+    "activation=absent": "command line: activation.name: expected a module absent in {mine}, "
+    "got absent:mish",
+    "activation=wrong_key": "activation/wrong_key.yaml: activation.nmae: expected a key of "
+    "activation (name, params), got nmae; did you mean activation.name?",
+    "activation=cut": "{mine}/activation/cut.yaml:2: expected YAML, got expected ',' or ']', "
+    "but got '<stream end>'",
+    "dataset=three weights=none": "command line: dataset: own:three: expected (x, t), ((x_train, "
+    "t_train), (x_test, t_test)) or a Dataset, got int",
+    "dataset=blobs dataset.params.m=1": "command line: dataset.params.m: expected a key of "
+    "dataset.params (n), got m",
+    "dataset=blobs +dataset.params.m=1": "command line: dataset.params: expected one of n, got m",
+    "dataset=blobs": "command line: dataset: expected samples of 784 numbers (the weights' "
+    "inputs), got 2",
+}
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, text in FILES.items():
+        path = tmp_path / "mine" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return tmp_path / "mine"
+
+
+def test_an_activation_of_ones_own(mine):
+    result = runner.run(["activation=mish", "dataset.limit=500"], config_dir=mine)
+    assert result.row["activation"] == "own:mish"
+    assert result.accuracy > 0.9  # close to the relu that the weights were trained with
+
+
+def test_an_experiment_of_ones_own_learns(mine):
+    result = runner.run(["experiment=mine"], config_dir=mine)
+    assert result.row["network"] == "2-50-100-1"
+    assert result.accuracy > 0.9
+
+
+def test_the_source_of_ones_own_module_belongs_to_the_run_id(mine):
+    words = ["experiment=mine", "epochs=1"]
+    code = f"import runner; print(runner.run({words}, config_dir='mine').row['run_id'])"
+    command = [sys.executable, "-c", code]
+
+    def run_id():
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    before = run_id()
+    assert run_id() == before
+    (mine / "own.py").write_text(MODULE + "\n# changed\n")
+    assert run_id() != before
+
+
+def test_modules_of_two_folders_do_not_meet(mine, tmp_path):
+    other = tmp_path / "other" / "activation"
+    other.mkdir(parents=True)
+    (other / "mish.yaml").write_text("name: own:mish\n")
+    (other.parent / "own.py").write_text(
+        "import numpy as np\ndef mish():\n    return np.zeros_like, np.zeros_like\n"
+    )
+    words = ["activation=mish", "dataset.limit=200"]
+    assert runner.run(words, config_dir=mine).accuracy > 0.9
+    assert runner.run(words, config_dir=other.parent).accuracy < 0.3
+    assert runner.run(words, config_dir=mine).accuracy > 0.9
+    assert not {"own", "helper"} & set(sys.modules) - {"helper"}
+
+
+def test_a_module_on_the_import_path(mine, monkeypatch):
+    (mine / "activation" / "numpys.yaml").write_text("name: far_away:square\n")
+    (mine.parent / "far_away.py").write_text(
+        "def square():\n    return (lambda a: a * a), (lambda a: 2 * a)\n"
+    )
+    monkeypatch.syspath_prepend(str(mine.parent))
+    result = runner.run(["activation=numpys", "dataset.limit=10"], config_dir=mine)
+    assert result.row["activation"] == "far_away:square"
+
+
+@pytest.mark.parametrize("words", BAD)
+def test_a_mistake_is_one_line_and_leaves_nothing(words, mine, capsys):
+    assert main(["--config-dir", "mine", *words.split()]) == 2
+    assert capsys.readouterr().err == f"error: {BAD[words].format(mine=mine)}\n"
+    assert not (mine.parent / "outputs").exists()
+
+
+def test_check_looks_at_this_folder_alone(mine, capsys):
+    for name in FILES:
+        if name.startswith("activation/") and "mish.yaml" not in name:
+            (mine / name).unlink()
+    (mine / "dataset/three.yaml").unlink()
+    assert main(["check", "--config-dir", "mine"]) == 0
+    out = capsys.readouterr().out
+    assert [" ".join(line.split()) for line in out.splitlines() if "/" in line] == [
+        "activation/mish ok",
+        "dataset/blobs ok",
+        "experiment/mine ok",
+    ]
+    (mine / "activation/three.yaml").write_text(FILES["activation/three.yaml"])
+    assert main(["check", "--config-dir", "mine"]) == 1
+    assert "a pair of functions" in capsys.readouterr().out
+
+
+def test_arrays_in_the_books_form(mine):
+    (mine / "own.py").write_text(
+        "import numpy as np\n"
+        "def load():\n"
+        "    x = np.arange(12, dtype=np.uint8).reshape(6, 2)\n"
+        "    t = np.array([0, 1, 2, 0, 1, 2])\n"
+        "    return (x[:4], t[:4]), (x[4:], t[4:])\n"
+    )
+    (mine / "dataset" / "split.yaml").write_text("name: own:load\n")
+    result = runner.run(["dataset=split", "weights=none"], config_dir=mine)
+    assert result.row["n"] == 2
+    assert result.row["network"] == "2-50-100-3"
+    with np.load(result.folder / "predictions.npz") as arrays:
+        np.testing.assert_array_equal(arrays["t"], [1, 2])

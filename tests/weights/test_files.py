@@ -1,0 +1,181 @@
+import errno
+import os
+import pickle
+import re
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays as any_array
+
+from runner.weights import PRETRAINED, Weights, WeightsError, dumps, from_arrays, read, write
+from runner.weights.parameters import LIMIT
+
+EXPECTED = "expected a weight file (safetensors, npz, or the book's pickle), got "
+
+
+def refused(path, got):
+    with pytest.raises(WeightsError, match=f"^{re.escape(f'{path}: {EXPECTED}{got}')}$"):
+        read(path)
+
+
+def test_pretrained_lies_beside_the_module():
+    assert PRETRAINED.name == "pretrained.safetensors"
+    assert (PRETRAINED.parent / "files.py").is_file()
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "npz", "pkl", "npy", "txt", ""])
+@pytest.mark.parametrize("form", ["safetensors", "npz", "pickle"])
+def test_format_is_found_by_content(form, ending, arrays, tmp_path):
+    path = tmp_path / f"w.{ending}"
+    with path.open("wb") as stream:
+        if form == "npz":
+            np.savez(stream, **arrays)
+        elif form == "pickle":
+            pickle.dump(arrays, stream)
+        else:
+            stream.write(safetensors.numpy.save(arrays))
+    assert read(path).digest == from_arrays(arrays, "x").digest
+    assert read(str(path)).digest == read(path).digest
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_every_protocol_is_found_to_be_a_pickle(protocol, arrays, tmp_path):
+    (tmp_path / "w").write_bytes(pickle.dumps(arrays, protocol))
+    assert read(tmp_path / "w").digest == from_arrays(arrays, "x").digest
+
+
+def test_hostile_pickle_is_named_under_any_ending(tmp_path):
+    for ending in ("pkl", "npz", "npy", "safetensors", "bin"):
+        path = tmp_path / f"sample.{ending}"
+        path.write_bytes(b"cos\nsystem\n(Vtrue\ntR.")
+        message = f"{path}: expected a pickled dict of plain arrays, got a call of os.system"
+        with pytest.raises(WeightsError, match=f"^{re.escape(message)}$"):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "got"),
+    [
+        (b"", "an empty one"),
+        (b"hello, world; hello", "one that begins with b'hello, world; he'"),
+        (b"\x1f\x8b\x08\x00", r"one that begins with b'\x1f\x8b\x08\x00'"),
+        (
+            b"\x93NUMPY\x01\x00",
+            "a single npy array; save W1, b1, W2, ... by numpy.savez",
+        ),
+    ],
+)
+def test_other_content_is_refused(content, got, tmp_path):
+    (tmp_path / "w.pkl").write_bytes(content)
+    refused(tmp_path / "w.pkl", got)
+
+
+def test_missing_file(tmp_path):
+    refused(tmp_path / "w.pkl", "no such file")
+    refused("nowhere/w.pkl", "no such file")
+
+
+def test_folder(tmp_path):
+    refused(tmp_path, "a folder")
+
+
+def test_path_that_no_file_can_have():
+    refused("a\0b", "a path that no file can have")
+
+
+def test_unreadable_file(tmp_path, monkeypatch):
+    (tmp_path / "w.pkl").write_bytes(b"}.")
+
+    def forbidden(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", forbidden)
+    refused(tmp_path / "w.pkl", "permission denied")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such thing as a fifo here")
+def test_what_would_never_end_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    refused(tmp_path / "fifo", "something that is no file")
+    refused("/dev/zero", "something that is no file")
+
+
+def test_too_large_a_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    path = tmp_path / "w.npz"
+    with path.open("wb") as stream:
+        try:
+            stream.truncate(LIMIT + 1)  # sparse: it takes no room on the disk
+        except OSError as cause:
+            pytest.skip(f"no large files here: {cause}")
+    monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("opened"))
+    refused(path, f"a file of {LIMIT + 1} bytes, more than {LIMIT}")
+
+
+def test_too_little_memory_is_one_line(arrays, tmp_path, monkeypatch):
+    write(tmp_path / "w", from_arrays(arrays, "x"))
+
+    def exhausted(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("runner.weights.files.read_safetensors", exhausted)
+    refused(tmp_path / "w", "one too large for the memory")
+
+
+def test_write_replaces_what_was_there(arrays, tmp_path):
+    weights = from_arrays(arrays, "x")
+    (tmp_path / "w").write_bytes(bytes(10**5))
+    write(tmp_path / "w", weights, {"seed": "0"})
+    assert (tmp_path / "w").read_bytes() == dumps(weights, {"seed": "0"})
+    write(str(tmp_path / "w"), weights)
+    assert (tmp_path / "w").read_bytes() == dumps(weights)
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scratch")
+    yield folder / "w"
+    shutil.rmtree(folder)
+
+
+@st.composite
+def networks(draw):
+    sizes = draw(st.lists(st.integers(1, 5), min_size=2, max_size=5))
+    dtype = draw(st.sampled_from([np.float32, np.float64]))
+    numbers = st.floats(width=np.dtype(dtype).itemsize * 8, allow_nan=False, allow_infinity=False)
+    pairs = list(pairwise(sizes))
+    return Weights(
+        tuple(draw(any_array(dtype, pair, elements=numbers)) for pair in pairs),
+        tuple(draw(any_array(dtype, pair[1:], elements=numbers)) for pair in pairs),
+    )
+
+
+@given(
+    networks(),
+    st.dictionaries(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8"))),
+)
+@settings(max_examples=300, deadline=None, database=None)
+def test_what_is_written_is_read(scratch, weights, metadata):
+    write(scratch, weights, metadata)
+    back = read(scratch)
+    assert back.sizes == weights.sizes
+    assert back.digest == weights.digest
+    for name, array in safetensors.numpy.load_file(scratch).items():
+        assert array.tobytes() == back.arrays()[name].tobytes() == weights.arrays()[name].tobytes()
+
+
+START = [b"", b"PK\x03\x04", b"\x93NUMPY", b"\x80\x04", b"}", b"(", b"\x10" + bytes(7) + b"{"]
+
+
+@given(st.sampled_from(START), st.binary(max_size=100))
+@settings(max_examples=300, deadline=None, database=None)
+def test_whatever_the_bytes_nothing_but_a_refusal_is_raised(scratch, start, content):
+    scratch.write_bytes(start + content)
+    with pytest.raises(WeightsError) as refusal:
+        read(scratch)
+    assert "\n" not in str(refusal.value)
