@@ -28,7 +28,7 @@ def to_bad_input(error: BaseException, overrides: Sequence[str]) -> BadInput:
     error : whatever composing raised; Hydra raises more kinds than its own.
     overrides : the words of the command line, to say where a key came from.
     """
-    cause = innermost(error)
+    cause = next((link for link in chain(error) if isinstance(link, OmegaConfBaseException)), None)
     if isinstance(error, BadInput):
         bad = error
     elif isinstance(error, MissingConfigException):
@@ -42,22 +42,29 @@ def to_bad_input(error: BaseException, overrides: Sequence[str]) -> BadInput:
         mark = error.problem_mark
         reason = f"expected YAML, got {error.problem or error.context}"
         bad = BadInput.because("", reason, where=f"{mark.name}:{mark.line + 1}")
-    elif isinstance(cause, OmegaConfBaseException):
+    elif cause is not None:
         bad = wrong_key_or_value(cause)
     else:
         bad = composition_error(messages(error), str(error))
     return placed(bad, overrides)
 
 
-def innermost(error: BaseException) -> BaseException:
-    """Return the exception that another one was raised from, and so on."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
+def chain(error: BaseException) -> list[BaseException]:
+    """Return an exception, what it was raised from, and so on.
+
+    Under a debugger or a coverage tool OmegaConf's exceptions name themselves
+    as their cause, so the chain ends where it meets itself.
+    """
+    links: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in links:
+        links.append(link)
+        link = link.__cause__
+    return links
 
 
 def placed(bad: BadInput, overrides: Sequence[str]) -> BadInput:
-    """Say where a key came from, unless that is said."""
+    """Write into an error where its key came from, unless that is said; return the error."""
     if not bad.where:
         keys = [override.lstrip("+~").partition("=")[0] for override in overrides]
         given = not bad.field or any(related(key, bad.field) for key in keys)
@@ -135,9 +142,4 @@ def first_line(error: BaseException) -> str:
 
 def messages(error: BaseException) -> str:
     """Return the first lines of an exception and its causes in one."""
-    texts: list[str] = []
-    link: BaseException | None = error
-    while link is not None:
-        texts.append(first_line(link))
-        link = link.__cause__
-    return ": ".join(dict.fromkeys(texts))
+    return ": ".join(dict.fromkeys(first_line(link) for link in chain(error)))

@@ -10,7 +10,7 @@ from hydra.types import RunMode
 from omegaconf import Container, DictConfig, OmegaConf
 
 from runner import job
-from runner.compose.errors import to_bad_input
+from runner.compose.errors import placed, to_bad_input
 from runner.compose.safety import check_no_code, check_overrides
 from runner.config import Config
 from runner.lookup import BadInput, did_you_mean
@@ -51,6 +51,9 @@ class Loader(ConfigLoaderImpl):
             )
             if config_name is not None:
                 self._check(cfg, run_mode)
+        except BadInput as bad:
+            placed(bad, overrides)
+            raise
         except Exception as error:
             raise to_bad_input(error, overrides) from error
         return cfg

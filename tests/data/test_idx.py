@@ -164,7 +164,9 @@ def test_a_bomb_is_refused_without_inflating_it(head):
     assert peak < 2**20
 
 
-@pytest.mark.parametrize("contents", [GOOD, PACKED, gzip.compress(GOOD, 0)])
+@pytest.mark.parametrize(
+    "contents", [GOOD, PACKED, gzip.compress(GOOD, 0)], ids=["plain", "packed", "stored"]
+)
 def test_opens_plain_and_gzip_by_contents(tmp_path, contents):
     path = tmp_path / "images.dat"
     path.write_bytes(contents)
