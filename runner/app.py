@@ -18,6 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from runner import job
+from runner.choices import CONF
 from runner.compose.loader import Loader, to_config, user_folders
 from runner.config import Config
 from runner.job import RunResult
@@ -28,9 +29,6 @@ from runner.tasks.records import Progress, no_progress
 
 if TYPE_CHECKING:
     import pandas as pd
-
-PACKAGE = Path(__file__).parent
-CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
 
 
 @contextmanager

@@ -50,7 +50,11 @@ class Dataset(Choice):
     flatten: bool = key(True, "images as rows of pixels (N, 784), else as (N, 1, 28, 28)")
     one_hot_label: bool = key(False, "labels as rows of a single one (N, classes)")
     limit: int | None = key(None, "only the first so many of a split", minimum=1, unit="samples")
-    split: str = key("test", "what inference is measured on", choices=("train", "test", "all"))
+    split: str = key(
+        "auto",
+        "what inference is measured on; auto: test, or all of mnist5k",
+        choices=("auto", "train", "test", "all"),
+    )
 
 
 @dataclass
@@ -137,6 +141,9 @@ def validate(config: Config) -> None:
             raise BadInput("network.activations", expected, given)
     if config.weights.name == "inline" and not config.weights.params:
         raise NotGiven("weights.params", "W1, b1, W2, ...")
+    if config.task.name == "training" and config.dataset.split != "auto":
+        expected = "auto (training learns the train split and is measured on both)"
+        raise BadInput("dataset.split", expected, config.dataset.split)
     name = config.sweep.name
     if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise BadInput("sweep.name", "letters, digits, dots, hyphens and underscores", name)

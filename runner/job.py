@@ -163,7 +163,7 @@ def run(
         "duration_seconds": time.perf_counter() - started,
     }
     result = RunResult(folder, row, make_tables(setup, row, ending.records), ending.records)
-    write(result, identity)
+    write(result, identity, draws(config, in_sweep))
     if ending.interrupt is not None:
         raise ending.interrupt
     return result
@@ -253,7 +253,13 @@ def make_tables(
     return {name: frame(name, rows[name]) for name in TABLES if rows[name]}
 
 
-def write(result: RunResult, identity: Identity) -> None:
+def draws(config: Config, in_sweep: bool) -> bool:
+    """Say whether a run draws its pictures: by itself a single training does."""
+    alone = config.task.name == "training" and not in_sweep
+    return config.figures == "all" or (config.figures == "auto" and alone)
+
+
+def write(result: RunResult, identity: Identity, figures: bool) -> None:
     """Write a run's folder; the record that makes it count comes last."""
     folder, records = result.folder, result.records
     folder.mkdir(parents=True, exist_ok=True)
@@ -267,9 +273,24 @@ def write(result: RunResult, identity: Identity) -> None:
         weights = weight_files.from_arrays(records.weights, "trained weights")
         metadata = {"arithmetic": arithmetic(identity.threads)}
         store.write_bytes(folder / "weights.safetensors", weight_files.dumps(weights, metadata))
+    if figures:
+        for name, picture in draw(result).items():
+            store.write_bytes(folder / "figures" / f"{name}.png", picture)
     environment = describe(identity.threads)
     kept = {key: result.row[key] for key in ("status", "started_at", "duration_seconds")}
     store.commit(folder, {**asdict(identity), **kept, "environment": environment})
+
+
+def draw(result: RunResult) -> dict[str, bytes]:
+    """Return the pictures that a run's tables allow, by name."""
+    from runner.report import figures
+
+    pictures = {}
+    if "history" in result.tables:
+        pictures["learning_curves"] = figures.learning_curves(result.tables["history"])
+    if result.records.confusion is not None:
+        pictures["confusion"] = figures.confusion(confusion_table(result.records))
+    return pictures
 
 
 def confusion_table(records: Records) -> "pd.DataFrame":

@@ -57,7 +57,10 @@ BAD = {
     "epochs=0": "command line: epochs: expected at least 1, got 0",
     "timing.repeats=0": "command line: timing.repeats: expected at least 1, got 0",
     "dataset.limit=0": "command line: dataset.limit: expected at least 1, got 0",
-    "dataset.split=tset": "command line: dataset.split: expected one of all, test, train, got tset",
+    "dataset.split=tset": "command line: dataset.split: expected one of all, auto, test, train, "
+    "got tset",
+    "task=training dataset.split=test": "command line: dataset.split: expected auto (training "
+    "learns the train split and is measured on both), got test",
     "dataset.normalize=perhaps": "command line: dataset.normalize: expected true or false, "
     "got perhaps",
     "optimizer.params.lr=-1": "command line: optimizer.params.lr: expected a number above 0, "

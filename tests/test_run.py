@@ -262,3 +262,25 @@ def test_bad_input_is_an_exception_of_python():
     with pytest.raises(runner.BadInput, match=r"activation: expected one of .* did you mean relu"):
         runner.run(["activation=relo"])
     assert issubclass(runner.BadInput, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("words", "drawn"),
+    [
+        (["task=training", "dataset=digits", "epochs=1"], {"confusion.png", "learning_curves.png"}),
+        (["task=training", "dataset=digits", "epochs=1", "figures=none"], set()),
+        (["dataset=and", "weights=none"], set()),
+        (["dataset=and", "weights=none", "figures=all"], {"confusion.png"}),
+    ],
+)
+def test_figures_are_drawn_when_asked_for(words, drawn):
+    folder = runner.run(words).folder
+    assert {path.name for path in folder.glob("figures/*")} == drawn
+
+
+def test_jobs_of_a_sweep_draw_nothing_unless_asked(here):
+    words = ["task=training", "dataset=and,or", "epochs=1"]
+    runner.sweep([*words, "sweep.name=plain"])
+    assert not list(here.glob("outputs/sweeps/plain/jobs/*/figures"))
+    runner.sweep([*words, "sweep.name=drawn", "figures=all"])
+    assert len(list(here.glob("outputs/sweeps/drawn/jobs/*/figures/confusion.png"))) == 2

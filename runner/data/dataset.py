@@ -38,6 +38,9 @@ class Dataset:
         What `transform` divides by: 255 for MNIST, 1 where nothing is to be divided.
     digest : str
         SHA-256 (hex) of the contents and the split.
+    held_out : str
+        What inference is measured on unless told otherwise: `test`, or `all` where the weights
+        that it is made for have seen none of the samples.
     """
 
     x: Array
@@ -47,6 +50,7 @@ class Dataset:
     classes: int | None
     maximum: float
     digest: str
+    held_out: str = "test"
 
 
 def contents_digest(x: Array, t: Array | None) -> str:

@@ -3,6 +3,7 @@
 import gzip
 import importlib.util
 import zlib
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -47,7 +48,8 @@ def mnist5k() -> Dataset:
     x, t = unpack(MNIST5K, flat)
     rank = order % PER_CLASS
     train, test = np.flatnonzero(rank < TRAINING), np.flatnonzero(rank >= TRAINING)
-    return build_dataset(x, t, train, test, maximum=255.0, contents=MNIST5K.sha256)
+    dataset = build_dataset(x, t, train, test, maximum=255.0, contents=MNIST5K.sha256)
+    return replace(dataset, held_out="all")
 
 
 def library_order() -> Array:

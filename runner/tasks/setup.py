@@ -3,6 +3,7 @@
 import functools
 import inspect
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ class Setup:
 
     def split(self, name: str) -> Split:
         """Return the samples of a split, limited as configured."""
+        name = self.dataset.held_out if name == "auto" else name
         x, t = samples(self.dataset, name, self.config.dataset.limit)
         dtype, outputs = self.network.dtype, self.network.sizes[-1]
         if t is None:
@@ -150,7 +152,12 @@ def load_dataset(
     maker = find("dataset.name", options.name, DATASETS, folders)
     params = dict(options.params)
     if options.name in DATASETS:
-        offered = {"data_dir": config.data_dir, "path": options.path, "download": download}
+        offered = {
+            "data_dir": config.data_dir,
+            "path": options.path,
+            "download": download,
+            "progress": sys.stderr.isatty(),
+        }
         known = inspect.signature(maker).parameters
         params |= {key: value for key, value in offered.items() if key in known}
     stamp = (_stamp(options.path), _stamp(source_file(options.name, folders)))
@@ -176,7 +183,8 @@ def _load_dataset(
     name: str, maker: Callable[..., Any], params: _Frozen, stamp: object
 ) -> tuple[Dataset, float]:
     started = time.perf_counter()
-    dataset = from_arrays(call("dataset.params", maker, params), name)
+    made = call("dataset.params", maker, params)
+    dataset: Dataset = made if name in DATASETS else from_arrays(made, name)
     return dataset, time.perf_counter() - started
 
 
