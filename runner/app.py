@@ -15,11 +15,13 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.basecontainer import BaseContainer
 
 from runner import job
-from runner.choices import CONF
+from runner.choices import CONF, groups
 from runner.compose.loader import Loader, to_config, user_folders
+from runner.compose.safety import check_files
 from runner.config import Config
 from runner.job import RunResult
 from runner.lookup import BadInput
@@ -29,6 +31,15 @@ from runner.tasks.records import Progress, no_progress
 
 if TYPE_CHECKING:
     import pandas as pd
+
+MAKING = (
+    "oc.create",
+    "oc.decode",
+    "oc.deprecated",
+    "oc.dict.keys",
+    "oc.dict.values",
+    "oc.select",
+)
 
 
 @contextmanager
@@ -43,13 +54,12 @@ def composer(
     builds, download : see `Loader`.
     """
     version.setbase("1.3")
-    ConfigStore.instance().store(name="schema", node=Config, provider="runner")
+    ConfigStore.instance().store(name="runner_schema", node=Config, provider="runner")
     search_path = create_config_search_path(str(CONF))
     sweeper.register()
     if config_dir is not None:
         folder = Path(config_dir).resolve()
-        if not folder.is_dir():
-            raise BadInput("--config-dir", "a folder", config_dir, where="command line")
+        check_folder(folder, config_dir)
         before_schema = SearchPathQuery(provider="schema", path=None)
         search_path.prepend("command-line", f"file://{folder}", before_schema)
     loader = Loader(search_path)
@@ -60,10 +70,38 @@ def composer(
     hydra = Hydra("runner", loader)
     state.initialize(hydra)
     try:
-        yield hydra
+        with without_resolvers():
+            yield hydra
     finally:
         state.hydra = before
         restore_logging(handlers, level)
+
+
+def check_folder(folder: Path, given: str | Path) -> None:
+    """Refuse a config folder that is none, hides a choice of the program, or is a bomb."""
+    if not folder.is_dir():
+        raise BadInput("--config-dir", "a folder", given, where="command line")
+    check_files(folder)
+    built_in = groups(CONF)
+    for group, choices in groups(folder).items():
+        for choice in choices:
+            if choice in built_in.get(group, {}):
+                where = str(folder / group / f"{choice}.yaml")
+                expected = f"a name that {group}/ has not already"
+                raise BadInput("", expected, choice, where=where)
+
+
+@contextmanager
+def without_resolvers() -> Iterator[None]:
+    """Take away OmegaConf's resolvers that make nodes out of text; give them back after."""
+    names = [name for name in MAKING if OmegaConf.has_resolver(name)]
+    kept = {name: BaseContainer._resolvers[name] for name in names}
+    for name in names:
+        OmegaConf.clear_resolver(name)
+    try:
+        yield
+    finally:
+        BaseContainer._resolvers.update(kept)
 
 
 def restore_logging(handlers: list[logging.Handler], level: int) -> None:
@@ -93,6 +131,7 @@ def run(
     BadInput
         When the configuration cannot be run; nothing is written then.
     """
+    check_words(overrides)
     with composer(config_dir) as hydra:
         ended = hydra.run("config", partial(task, progress=progress), list(overrides))
     result: RunResult = ended.return_value
@@ -111,10 +150,17 @@ def sweep(overrides: Sequence[str], *, config_dir: str | Path | None = None) -> 
 
 def run_sweep(overrides: Sequence[str], *, config_dir: str | Path | None = None) -> SweepResult:
     """Run a sweep and return its folder and results."""
+    check_words(overrides)
     with composer(config_dir) as hydra:
         words = [*overrides, "hydra.mode=MULTIRUN"]
         result: SweepResult = hydra.multirun("config", task, words)
         return result
+
+
+def check_words(overrides: Sequence[str]) -> None:
+    """Refuse one text where a list of words is meant."""
+    if isinstance(overrides, str):
+        raise BadInput("overrides", 'a list of words, ["key=value"]', repr(overrides))
 
 
 def task(cfg: DictConfig, progress: Progress = no_progress) -> RunResult:

@@ -4,10 +4,13 @@ Help is answered before anything heavy is imported.
 """
 
 import argparse
+import io
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import NoReturn
 
@@ -61,9 +64,12 @@ def main(words: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if words is None else words)
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # `python -m` has it, the console script has not
-    signal.signal(signal.SIGTERM, terminate)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # better than no answer
     try:
-        return dispatch(words)
+        with terminating():
+            return dispatch(words)
     except BadInput as error:
         return complain(error, 2)
     except Terminated:
@@ -77,16 +83,26 @@ def main(words: Sequence[str] | None = None) -> int:
         return complain(f"{error.filename or 'system'}: {error.strerror or error}", 1)
 
 
-def terminate(number: int, frame: object) -> NoReturn:
-    """Turn SIGTERM into an exception."""
-    raise Terminated
+@contextmanager
+def terminating() -> Iterator[None]:
+    """Turn SIGTERM into an exception while the program is at work."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may ask for signals
+        return
+
+    def terminate(number: int, frame: object) -> NoReturn:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def complain(message: object, status: int) -> int:
-    """Print one line on stderr, whatever its encoding, and return the status."""
-    line = " ".join(f"error: {message}".split())
-    encoding = sys.stderr.encoding or "utf-8"
-    print(line.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
+    """Print one line on stderr and return the status."""
+    print(" ".join(f"error: {message}".split()), file=sys.stderr)
     return status
 
 
@@ -151,6 +167,8 @@ def compose(options: argparse.Namespace) -> int:
         print(f"runner {__version__}")
         return 0
     if options.cfg or options.info or options.shell_completion:
+        if options.multirun:
+            raise BadInput("-m", "a sweep, or something to show", "both", where="command line")
         return show(options)
     if options.multirun:
         return sweep(options)
@@ -159,19 +177,25 @@ def compose(options: argparse.Namespace) -> int:
 
 def show(options: argparse.Namespace) -> int:
     """Show the configuration, or what Hydra knows of it."""
+    from hydra.types import RunMode
+
     from runner.app import composer
 
-    mode_words = options.overrides
     with composer(options.config_dir, builds=False) as hydra:
-        if options.cfg:
-            hydra.show_cfg("config", mode_words, options.cfg, options.package, options.resolve)
-        elif options.info:
-            from hydra.types import RunMode
-
-            mode = RunMode.MULTIRUN if options.multirun else RunMode.RUN
-            hydra.show_info(options.info, "config", mode_words, mode)
+        if options.info:
+            hydra.show_info(options.info, "config", options.overrides, RunMode.RUN)
+        elif options.shell_completion:
+            hydra.shell_completion("config", options.overrides)
         else:
-            hydra.shell_completion("config", mode_words)
+            try:
+                with redirect_stderr(io.StringIO()):
+                    hydra.show_cfg(
+                        "config", options.overrides, options.cfg, options.package, options.resolve
+                    )
+            except SystemExit:
+                expected = "a part of the configuration"
+                where = "command line"
+                raise BadInput("--package", expected, options.package, where=where) from None
     return 0
 
 

@@ -45,7 +45,7 @@ class Choice:
 class Dataset(Choice):
     """The samples, and what the network sees of them."""
 
-    path: Any = key(None, "the file that dataset=file reads")
+    path: str | None = key(None, "the file that dataset=file reads")
     normalize: bool = key(True, "divide images by their largest possible value: floats in [0, 1]")
     flatten: bool = key(True, "images as rows of pixels (N, 784), else as (N, 1, 28, 28)")
     one_hot_label: bool = key(False, "labels as rows of a single one (N, classes)")
@@ -76,7 +76,7 @@ class Weights(Choice):
 
 @dataclass
 class Timing:
-    """How often inference is timed, for each batch size."""
+    """How often the inference task is timed, for each batch size."""
 
     warmup: int = key(1, "passes before the clock counts", minimum=0)
     repeats: int = key(5, "passes that are timed, each one a row of timing.csv", minimum=1)
@@ -114,7 +114,7 @@ class Config:
         None,
         "threads of the matrix products; unset: by the network's size, 1 in a sweep",
         minimum=1,
-        maximum=1024,
+        maximum=64,
     )
     figures: str = key("auto", "which pictures are drawn", choices=("auto", "all", "none"))
     timing: Timing = key(Timing, "repeats of the inference timing")
@@ -145,8 +145,12 @@ def validate(config: Config) -> None:
         expected = "auto (training learns the train split and is measured on both)"
         raise BadInput("dataset.split", expected, config.dataset.split)
     name = config.sweep.name
-    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise BadInput("sweep.name", "letters, digits, dots, hyphens and underscores", name)
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        expected = "up to 100 letters, digits, dots, hyphens and underscores"
+        raise BadInput("sweep.name", expected, name)
+    if config.weights.params and config.weights.name in ("none", "file", "pretrained"):
+        expected = f"none with weights={config.weights.name}"
+        raise BadInput("weights.params", expected, ", ".join(config.weights.params))
     for group, node in (("weights", config.weights), ("dataset", config.dataset)):
         if node.name == "file" and node.path is None:
             raise NotGiven(f"{group}.path", "a path")
@@ -228,6 +232,7 @@ def digest(value: Any) -> str:
 def json_schema(kind: type = Config) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the configuration, for editors."""
     schema = _object_schema(kind)
+    schema["properties"]["defaults"] = {"description": "Hydra's defaults list", "type": "array"}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "runner configuration",

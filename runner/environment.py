@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).parent
-LIBRARIES = ("hydra", "numpy", "omegaconf", "pandas", "safetensors", "scipy", "sklearn")
+LIBRARIES = ("hydra", "numpy", "omegaconf", "pandas", "scipy", "sklearn")
 
 
 @functools.cache
@@ -62,6 +62,13 @@ def blas() -> list[dict[str, Any]]:
         for info in threadpool_info()
         if info["user_api"] == "blas"
     ]
+
+
+def blas_threads() -> set[int]:
+    """Return the numbers of threads that the loaded matrix-product libraries now use."""
+    from threadpoolctl import threadpool_info
+
+    return {info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"}
 
 
 def arithmetic(threads: int) -> str:

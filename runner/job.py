@@ -1,6 +1,7 @@
 """One run: configuration in, task, files out."""
 
-import hashlib
+import functools
+import inspect
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +15,8 @@ from threadpoolctl import threadpool_limits
 from runner import config as configuration
 from runner import weights as weight_files
 from runner.config import Config
-from runner.environment import arithmetic, code_version, describe
-from runner.lookup import find, source_file
+from runner.environment import arithmetic, blas_threads, code_version, describe
+from runner.lookup import BadInput, did_you_mean, find, one_of, source_digest
 from runner.nn.training import Diverged
 from runner.tables import store
 from runner.tables.columns import SCHEMA_VERSION, TABLES, frame
@@ -92,7 +93,7 @@ def identify(
 def prepare(config: Config, folders: Sequence[Path], *, download: bool = True) -> Setup:
     """Validate a configuration and build all of it."""
     configuration.validate(config)
-    find("task.name", config.task.name, TASKS, folders)
+    task_function(config, folders)
     return build(config, folders, download=download)
 
 
@@ -103,7 +104,7 @@ def _identity(setup: Setup, folders: Sequence[Path], in_sweep: bool) -> Identity
     data_hash = setup.dataset.digest[:12]
     weights_hash = setup.weights.digest[:12] if setup.weights else None
     code = code_version()
-    own = {name: _file_digest(name, folders) for name in _users_names(plain)}
+    own = {name: source_digest(name, folders) for name in _users_names(plain)}
     parts = [plain, threads, data_hash, weights_hash, code, own]
     return Identity(
         run_id=configuration.digest(parts),
@@ -122,9 +123,15 @@ def _users_names(plain: Mapping[str, Any]) -> list[str]:
     return sorted({name for name in names if ":" in name})
 
 
-def _file_digest(name: str, folders: Sequence[Path]) -> str:
-    path = source_file(name, folders)
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
+def task_function(config: Config, folders: Sequence[Path]) -> Callable[..., Any]:
+    """Return the task as a function of (setup, progress), its own parameters filled in."""
+    task = find("task.name", config.task.name, TASKS, folders)
+    known = list(inspect.signature(task).parameters)[2:]
+    for key in config.task.params:
+        if key not in known:
+            expected = one_of(known) if known else "no parameters"
+            raise BadInput(f"task.params.{key}", expected, key, hint=did_you_mean(key, known))
+    return functools.partial(task, **config.task.params)
 
 
 def run(
@@ -150,7 +157,8 @@ def run(
     started_at, started = datetime.now(UTC), time.perf_counter()
     setup = prepare(config, folders)
     identity = _identity(setup, folders, in_sweep)
-    task = find("task.name", config.task.name, TASKS, folders)
+    task = task_function(config, folders)
+    log.info("%s: %s starts", identity.run_id, config.task.name)
     ending = attempt(lambda: task(setup, progress), identity.threads)
     row = {
         **dict.fromkeys(column.name for column in TABLES["results"]),
@@ -164,6 +172,7 @@ def run(
     }
     result = RunResult(folder, row, make_tables(setup, row, ending.records), ending.records)
     write(result, identity, draws(config, in_sweep))
+    log.info("%s: %s", identity.run_id, ending.status)
     if ending.interrupt is not None:
         raise ending.interrupt
     return result
@@ -183,6 +192,9 @@ def attempt(task: Callable[[], Records], threads: int) -> Ending:
     """Do a task on a number of threads, and turn whatever stops it into its ending."""
     try:
         with threadpool_limits(limits=threads, user_api="blas"):
+            granted = blas_threads()
+            if granted - {threads}:
+                raise RuntimeError(f"threads: expected {threads}, got {granted} of the BLAS")
             records = task()
         if not isinstance(records, Records):
             raise TypeError(f"the task returned {type(records).__name__}, not Records")

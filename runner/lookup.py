@@ -30,8 +30,7 @@ class BadInput(ValueError):
         self, field: str, expected: str, got: object, *, where: str = "", hint: str = ""
     ) -> None:
         self.field = field
-        self.expected = expected
-        self.got = got
+        self.reason = f"expected {expected}, got {shortened(got)}"
         self.where = where
         self.hint = hint
         super().__init__(field, expected, got)
@@ -39,19 +38,17 @@ class BadInput(ValueError):
     @classmethod
     def because(cls, field: str, reason: object, *, where: str = "", hint: str = "") -> "BadInput":
         """Return the error whose reason is already written out in words."""
-        return cls(field, str(reason), None, where=where, hint=hint)
+        error = cls(field, "", "", where=where, hint=hint)
+        error.reason = str(reason)
+        return error
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Survive the way back from a worker process."""
-        got = None if self.got is None else str(self.got)
-        return _rebuild, (self.field, self.expected, got, self.where, self.hint)
+        return _rebuild, (self.field, self.reason, self.where, self.hint)
 
     def __str__(self) -> str:
         place = ": ".join(part for part in (self.where, self.field) if part)
-        reason = self.expected
-        if self.got is not None:
-            reason = f"expected {self.expected}, got {self.got}"
-        text = f"{place}: {reason}" if place else reason
+        text = f"{place}: {self.reason}" if place else self.reason
         if self.hint:
             text += f"; {self.hint}"
         return " ".join(text.split())
@@ -64,8 +61,15 @@ class NotGiven(BadInput):
         super().__init__(field, expected, "none")
 
 
-def _rebuild(field: str, expected: str, got: object, where: str, hint: str) -> BadInput:
-    return BadInput(field, expected, got, where=where, hint=hint)
+def _rebuild(field: str, reason: str, where: str, hint: str) -> BadInput:
+    return BadInput.because(field, reason, where=where, hint=hint)
+
+
+def shortened(value: object, width: int = 200) -> str:
+    """Return a value as text for a message, its middle left out where it is long."""
+    text = "null" if value is None else str(value)
+    half = width // 2
+    return text if len(text) <= width else f"{text[:half]} ... {text[-half:]}"
 
 
 def did_you_mean(word: str, options: Iterable[str], prefix: str = "") -> str:
@@ -132,20 +136,33 @@ def call(field: str, maker: Callable[..., Any], params: Mapping[str, Any]) -> An
         if colon and name in known:
             raise BadInput.because(f"{field}.{name}", reason) from error
         raise BadInput.because(field, error) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadInput.because(field, f"{type(error).__name__}: {error}") from error
 
 
-def source_file(name: str, folders: Sequence[Path] = ()) -> Path | None:
-    """Return the file that a ``module:function`` comes from, None for a table's name.
+def source_digest(name: str, folders: Sequence[Path] = ()) -> str:
+    """Return the SHA-256 of the source a ``module:function`` comes from.
 
-    Its contents belong to what identifies a run.
+    Its contents belong to what identifies a run: every module of the folder
+    it was found in, or else the file of the module alone.
     """
-    if ":" not in name:
-        return None
     module = _module("name", name, folders)
     file = getattr(module, "__file__", None)  # a built-in module has none
-    return Path(file) if file else None
+    if file is None:
+        return ""
+    for folder in folders:
+        if Path(file).is_relative_to(folder):
+            return folder_digest(folder)
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+
+def folder_digest(folder: Path) -> str:
+    """Return the SHA-256 over the Python files of a folder and those below it."""
+    total = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        total.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        total.update(path.read_bytes() + b"\0")
+    return total.hexdigest()
 
 
 def _users_own(field: str, name: str, folders: Sequence[Path]) -> Callable[..., Any]:
@@ -175,14 +192,19 @@ def _module(field: str, name: str, folders: Sequence[Path]) -> ModuleType:
             raise BadInput(field, f"a module {path} that can be imported", error) from error
         places = ", ".join(str(folder) for folder in folders) or "the import path"
         raise BadInput(field, f"a module {path} in {places}", name) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}"
         raise BadInput(field, f"a module {path} that can be imported", reason) from error
 
 
 def _import_file(path: str, file: Path, folder: Path) -> ModuleType:
-    """Import a file under a name of its own, so that it shadows no installed module."""
-    source = str(file.resolve())
+    """Import a file under a name of its own, so that it shadows no installed module.
+
+    The name follows the contents of the folder: what has changed is read
+    again. Its neighbours are importable while it is read, and are forgotten
+    afterwards, so that two folders never meet.
+    """
+    source = f"{file.resolve()} {folder_digest(folder)}"
     alias = f"runner_user_{hashlib.sha256(source.encode()).hexdigest()[:12]}_{path}"
     alias = alias.replace(".", "_")
     if alias in sys.modules:
@@ -191,9 +213,10 @@ def _import_file(path: str, file: Path, folder: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is no Python module")
     module = importlib.util.module_from_spec(spec)
+    before = set(sys.modules)
     sys.modules[alias] = module
-    # Its neighbours in the folder are importable while it is read, not after.
     sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
     try:
         spec.loader.exec_module(module)
     except BaseException:
@@ -201,4 +224,8 @@ def _import_file(path: str, file: Path, folder: Path) -> ModuleType:
         raise
     finally:
         sys.path.remove(str(folder))
+        for name in set(sys.modules) - before - {alias}:
+            origin = getattr(sys.modules[name], "__file__", None)
+            if origin and Path(origin).is_relative_to(folder):
+                del sys.modules[name]
     return module

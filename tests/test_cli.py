@@ -40,7 +40,7 @@ BAD = {
     "network.activations=[relu,tahn]": "command line: network.activations: expected one of elu, "
     "gelu, identity, leaky_relu, relu, sigmoid, softplus, step, tanh, or module:function, "
     "got tahn; did you mean tanh?",
-    "network=null": "command line: Config group override must be a string or a list. Got NoneType",
+    "network=null": "command line: expected the name of a choice for a config group, got none",
     "seed=abc": "command line: seed: expected an integer, got abc",
     "seed=-1": "command line: seed: expected between 0 and 4294967295, got -1",
     "seed=1,2": "command line: seed: expected one value, got several; a sweep needs -m",
@@ -53,7 +53,7 @@ BAD = {
     "+network.foo=1": "command line: network.foo: expected a key of Network, got foo",
     "~activation": "command line: activation.name: expected a value, got none",
     "dtype=float16": "command line: dtype: expected one of float32, float64, got float16",
-    "threads=0": "command line: threads: expected between 1 and 1024, got 0",
+    "threads=0": "command line: threads: expected between 1 and 64, got 0",
     "epochs=0": "command line: epochs: expected at least 1, got 0",
     "timing.repeats=0": "command line: timing.repeats: expected at least 1, got 0",
     "dataset.limit=0": "command line: dataset.limit: expected at least 1, got 0",
@@ -88,14 +88,37 @@ BAD = {
     "dataset=inline": "command line: dataset.params.x: expected a value, got none",
     "dataset.path=x.npz": "command line: dataset.path: expected none unless dataset=file, got "
     "x.npz; did you mean dataset=file dataset.path=x.npz?",
-    "dataset=mnist data_dir=/nowhere": "command line: data_dir: /nowhere: expected "
-    "train-images-idx3-ubyte.gz or train-images-idx3-ubyte, got no such folder",
+    "dataset=mnist data_dir=/nowhere": "command line: data_dir: expected a folder, got /nowhere",
+    "network.hidden=[1000000,1000000] weights=none": "command line: network.hidden: expected a "
+    "network that fits into memory, got 784-1000000-1000000-10",
+    "task.params.n=1": "command line: task.params.n: expected a key of task.params (it has none), "
+    "got n",
+    "+task.params.n=1": "command line: task.params.n: expected no parameters, got n",
+    "+weights.params.W1=1": "command line: weights.params: expected none with weights=pretrained, "
+    "got W1",
+    "network.activations=[elu,elu] activation=elu activation.params.alpha=banana": "command line: "
+    "activation.params.alpha: expected a finite number, got 'banana'",
+    "dataset=mnist dataset.params.without_mnist5k=banana": "command line: dataset: "
+    "without_mnist5k: expected true or false, got 'banana'",
+    "dataset=mnist +dataset.params.mirrors=[x]": "command line: dataset.params.mirrors: expected a "
+    "parameter of the choice, got mirrors",
+    "batch_size=null": "command line: batch_size: expected an integer, or a list of integers, "
+    "got null",
+    "+hydra.foo=1": "command line: hydra.foo: expected a key of hydra, got foo",
+    "hydra/sweeper=basic": "configuration: hydra.sweeper._target_: expected one that this program "
+    "lists, got hydra._internal.core_plugins.basic_sweeper.BasicSweeper; module:function under "
+    "`name` is the way to code of your own",
+    "--cfg job -p nope": "command line: --package: expected a part of the configuration, got nope",
+    "--cfg job -m seed=1,2": "command line: -m: expected a sweep, or something to show, got both",
+    "-m data_dir=a,b": "command line: data_dir: expected one value (it is of the sweep as a "
+    "whole), got data_dir=a,b",
+    "data_dir=/nowhere": "command line: data_dir: expected a folder, got /nowhere",
     "task=training output=step": "command line: output: expected softmax, sigmoid or identity "
     "(step has no slope), got step",
     "task=training output=identity": "command line: output: expected softmax (cross_entropy learns "
     "probabilities), got identity",
-    "sweep.name=a/b": "command line: sweep.name: expected letters, digits, dots, hyphens and "
-    "underscores, got a/b",
+    "sweep.name=a/b": "command line: sweep.name: expected up to 100 letters, digits, dots, "
+    "hyphens and underscores, got a/b",
     "experiment=and_gat": "command line: experiment: expected one of and_gate, pretrain_mnist, "
     "got and_gat; did you mean and_gate?",
     "chekc": "command line: chekc: expected a command (check, choices, data, schema) or key=value, "

@@ -71,7 +71,7 @@ def test_a_sweep_never_goes_over_another(here, capsys):
     assert main(words) == 0
     before = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
     assert main(words) == 2
-    error = "error: sweep.name: expected a name that is not taken, got mine\n"
+    error = "error: command line: sweep.name: expected a name not taken, got mine\n"
     assert capsys.readouterr().err == error
     assert {path: path.read_bytes() for path in here.rglob("*") if path.is_file()} == before
 

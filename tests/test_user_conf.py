@@ -56,7 +56,7 @@ FILES = {
 BAD = {
     "activation=three": "command line: activation: expected a function that returns a pair of "
     "functions, got int",
-    "activation=scalar": "command line: activation: expected a forward of arrays, got own:scalar: "
+    "activation=scalar": "command line: activation: expected a forward of arrays, got TypeError: "
     "only 0-dimensional arrays can be converted to Python scalars",
     "activation=explode": "command line: activation: RuntimeError: boom",
     "activation=constant": "command line: activation.name: expected a function of {mine}/own.py, "
@@ -126,7 +126,7 @@ def test_modules_of_two_folders_do_not_meet(mine, tmp_path):
     assert runner.run(words, config_dir=mine).accuracy > 0.9
     assert runner.run(words, config_dir=other.parent).accuracy < 0.3
     assert runner.run(words, config_dir=mine).accuracy > 0.9
-    assert not {"own", "helper"} & set(sys.modules) - {"helper"}
+    assert not {"own", "helper"} & set(sys.modules)
 
 
 def test_a_module_on_the_import_path(mine, monkeypatch):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from hydra.errors import MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import (
     InterpolationResolutionError,
@@ -44,8 +44,12 @@ def to_bad_input(error: BaseException, overrides: Sequence[str]) -> BadInput:
         bad = BadInput.because("", reason, where=f"{mark.name}:{mark.line + 1}")
     elif cause is not None:
         bad = wrong_key_or_value(cause)
-    else:
+    elif str(error).startswith("Config group override must be"):
+        bad = BadInput("", "the name of a choice for a config group", "none")
+    elif isinstance(error, HydraException):
         bad = composition_error(messages(error), str(error))
+    else:
+        bad = BadInput.because("", f"{type(error).__name__}: {messages(error)}")
     return placed(bad, overrides)
 
 

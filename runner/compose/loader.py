@@ -68,15 +68,26 @@ class Loader(ConfigLoaderImpl):
 
     def _check(self, cfg: DictConfig, run_mode: RunMode) -> None:
         check_no_code(plain(cfg))
+        cfg.hydra.job.chdir = False
         config = to_config(cfg)
         if run_mode == RunMode.RUN and self.builds:
             in_sweep = cfg.hydra.mode == RunMode.MULTIRUN
+            check_output_dir(config.output_dir)
             identity = job.identify(
                 config, user_folders(cfg.hydra), in_sweep, download=self.download
             )
             now = datetime.now(UTC)
             cfg.hydra.run.dir = str(store.run_folder(config.output_dir, identity.run_id, now))
             cfg.hydra.sweep.subdir = store.job_folder(identity.run_id)
+
+
+def check_output_dir(output_dir: str) -> None:
+    """Refuse an output folder that is or lies below something else than a folder."""
+    for path in (Path(output_dir), *Path(output_dir).parents):
+        if path.exists():
+            if not path.is_dir():
+                raise BadInput("output_dir", "a folder", f"the file {path}")
+            return
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:

@@ -12,6 +12,9 @@ Array: TypeAlias = NDArray[Any]
 Split: TypeAlias = slice | NDArray[np.integer[Any]]
 
 
+CLASSES = 10_000  # labels beyond are a mistake, and would cost memory for every one
+
+
 class DataError(ValueError):
     """Data that is missing, malformed or not what it should be."""
 
@@ -244,8 +247,9 @@ def _targets(t: Array, where: str) -> Array:
     if t.ndim != 1:
         expected = "class labels (N,) or float targets (N, outputs)"
         raise DataError(f"{where}: expected {expected}, got {t.dtype} of shape {t.shape}")
-    if t.min() < 0:
-        raise DataError(f"{where}: expected labels of at least 0, got {t.min()}")
+    if not 0 <= int(t.min()) <= int(t.max()) < CLASSES:
+        got = f"{t.min()}..{t.max()}"
+        raise DataError(f"{where}: expected labels from 0 to {CLASSES - 1}, got {got}")
     return t
 
 

@@ -117,6 +117,8 @@ def mnist(
     DataAbsent
         If a download would be needed but is not allowed.
     """
+    if not isinstance(without_mnist5k, bool):
+        raise DataError(f"without_mnist5k: expected true or false, got {without_mnist5k!r}")
     if data_dir is not None:
         flat = _from_folder(Path(data_dir))
     else:

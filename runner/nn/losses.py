@@ -77,14 +77,15 @@ def cross_entropy(delta: float = DELTA) -> Loss:
     ----------
     delta
         Keeps the loss of an output of 0 finite. With 0 it is computed from
-        the logits and exact, as PyTorch's.
+        the logits and exact, as PyTorch's. The gradients are always those of
+        the exact loss, as in the book, so it has to be small.
 
     Raises
     ------
     NeuralNetworkError
-        For a delta that is negative or 1 and more.
+        For a delta that is negative or not below 1e-5.
     """
-    delta = number("delta", delta, least=0, below=1)
+    delta = number("delta", delta, least=0, below=1e-5)
 
     def value(y: Array, t: Array) -> float:
         return -_mean(t * np.log(y + delta))
@@ -93,7 +94,7 @@ def cross_entropy(delta: float = DELTA) -> Loss:
         return -t / (y + delta) / len(y)
 
     softmax = _softmax_cross_entropy(delta)
-    heads = {"softmax": softmax, "identity": softmax, "sigmoid": _binary_cross_entropy()}
+    heads = {"softmax": softmax, "identity": softmax, "sigmoid": _binary_cross_entropy(delta)}
     return Loss(value, gradient, MappingProxyType(heads | {"step": _step_cross_entropy(delta)}))
 
 
@@ -131,14 +132,18 @@ def _step_cross_entropy(delta: float) -> Head:
     return Head(value, gradient)
 
 
-def _binary_cross_entropy() -> Head:
-    """-Σ t log y + (1 - t) log(1 - y), which is Σ softplus(a) - t a; gradient y - t.
+def _binary_cross_entropy(delta: float) -> Head:
+    """-Σ t log(y + delta) + (1 - t) log(1 - y + delta); gradient y - t.
+
+    Without delta it is Σ softplus(a) - t a.
 
     Bishop 2006, eq. 4.90 and 4.91.
     """
     sigmoid, log_1_exp = outputs.sigmoid().forward, softplus().forward
 
     def value(a: Array, t: Array) -> float:
+        if delta > 0:
+            return -_mean(t * np.log(sigmoid(a) + delta) + (1 - t) * np.log(sigmoid(-a) + delta))
         return _mean(log_1_exp(a) - t * a)
 
     def gradient(a: Array, t: Array) -> Array:

@@ -15,6 +15,12 @@ from runner.tables.columns import RESULTS
 if TYPE_CHECKING:
     import pandas as pd
 
+# Columns of results.csv that say what was configured, for sweeps over no other key.
+CONFIGURED = (
+    *("dataset", "network", "activation", "output", "loss", "optimizer"),
+    *("batch_size", "seed", "epochs", "threads"),
+)
+
 
 def terminal() -> Console:
     """Return a console on standard output, wide enough for any table where it is a file."""
@@ -39,8 +45,9 @@ def show_run(
 def show_sweep(table: "pd.DataFrame", planned: int, folder: Path, console: Console) -> None:
     """Print a sweep's rows, the reasons of those that failed, and where the table is."""
     known = {column.name for column in RESULTS}
-    varied = [name for name in ("network", "activation", "output", "seed") if differs(table[name])]
-    keys = [name for name in table.columns if name not in known] or varied
+    varied = [name for name in CONFIGURED if differs(table[name])]
+    extra = [name for name in table.columns if name not in known]
+    keys = extra + [name for name in varied if f"{name}.choice" not in extra]
     heads = [*keys, "status", "n", "accuracy", "test_loss", "seconds"]
     rows = [
         (

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+WHOLE = ("data_dir", "output_dir", "sweep")  # no part of a job, so not to be swept over
+
+
 @dataclass(frozen=True)
 class Job:
     """One job of a sweep: its overrides, and the values of the swept keys among them."""
@@ -63,6 +66,8 @@ def expand(
     """
     total = 1
     for override in overrides:
+        if override.is_sweep_override() and override.key_or_group.split(".")[0] in WHOLE:
+            raise unusable(override, "one value (it is of the sweep as a whole)")
         number = count(override, options.get(override.key_or_group, ()))
         if number == 0:
             raise unusable(override, "at least one value")
@@ -76,7 +81,7 @@ def expand(
     return [
         Job(
             tuple(f"{o.get_key_element()}={v}" for o, v in zip(overrides, chosen, strict=True)),
-            {name: v for name, v, s in zip(names, chosen, swept, strict=True) if s and name},
+            {name: v for name, v, s in zip(names, chosen, swept, strict=True) if s},
         )
         for chosen in itertools.product(*values)
     ]
@@ -89,12 +94,11 @@ def words(override: Override) -> list[str]:
     return [override.get_value_element_as_str()]
 
 
-def column(override: Override, is_group: bool) -> str | None:
-    """Return the results column of a swept key, None where there is one already."""
+def column(override: Override, is_group: bool) -> str:
+    """Return the name of a swept key's column; a group whose name is one gets ``.choice``."""
     key = override.key_or_group
-    if key not in {known.name for known in RESULTS}:
-        return key
-    return f"{key}.choice" if is_group else None
+    taken = is_group and key in {known.name for known in RESULTS}
+    return f"{key}.choice" if taken else key
 
 
 def table(jobs: Mapping[str, Job]) -> "pd.DataFrame":

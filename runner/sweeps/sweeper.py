@@ -25,12 +25,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class RunnerSweeperConf:
-    """The sweeper's node: it takes what it needs from ``sweep`` and ``output_dir``."""
+    """The sweeper's node; what it needs to know is under ``sweep`` and ``output_dir``."""
 
     _target_: str = "runner.sweeps.sweeper.RunnerSweeper"
-    name: str | None = "${sweep.name}"
-    max_runs: int = "${sweep.max_runs}"  # type: ignore[assignment] # an interpolation
-    output_dir: str = "${output_dir}"
 
 
 @dataclass
@@ -45,11 +42,9 @@ class SweepResult:
 class RunnerSweeper(Sweeper):
     """Plans all jobs before any of them runs, and merges their results."""
 
-    def __init__(self, name: str | None, max_runs: int, output_dir: str) -> None:
-        self.name, self.max_runs, self.output_dir = name, max_runs, output_dir
-        self.config: DictConfig
-        self.context: HydraContext
-        self.launcher: Launcher
+    config: DictConfig
+    context: HydraContext
+    launcher: Launcher
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -69,11 +64,13 @@ class RunnerSweeper(Sweeper):
             Before anything is written, when one of the jobs cannot be run.
         """
         jobs = self.plan(arguments)
-        folder = store.sweep_folder(self.output_dir, self.name, datetime.now(UTC))
+        name = self.config.sweep.name
+        folder = store.sweep_folder(self.config.output_dir, name, datetime.now(UTC))
         try:
             store.create_sweep(folder, plan.table(jobs), arguments)
         except FileExistsError:
-            raise BadInput("sweep.name", "a name that is not taken", self.name) from None
+            where = "command line"
+            raise BadInput("sweep.name", "a name not taken", name, where=where) from None
         self.config.hydra.sweep.dir = str(folder)
         try:
             self.launcher.launch([job.overrides for job in jobs.values()], initial_job_idx=0)
@@ -94,7 +91,7 @@ class RunnerSweeper(Sweeper):
             if override.key_or_group in loader.list_groups("")
         }
         jobs: dict[str, plan.Job] = {}
-        for job in plan.expand(overrides, options, self.max_runs):
+        for job in plan.expand(overrides, options, self.config.sweep.max_runs):
             cfg = loader.load_sweep_config(self.config, list(job.overrides))
             jobs.setdefault(store.run_id(Path(cfg.hydra.sweep.subdir)), job)
         return jobs

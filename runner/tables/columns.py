@@ -58,7 +58,7 @@ RESULTS = _columns(
     ("images_per_second", "number", "n / inference_seconds", "1/s"),
     ("threads", "integer", "threads of the matrix products"),
     ("started_at", "string", "UTC, ISO 8601"),
-    ("duration_seconds", "number", "the whole run, from loading to the tables", "s"),
+    ("duration_seconds", "number", "the run after its checks, up to the tables", "s"),
     ("config_hash", "string", "12 hex digits over the configuration that identifies a run"),
     ("data_hash", "string", "12 hex digits over the samples"),
     ("weights_hash", "string", "12 hex digits over the given weights; empty where none were"),

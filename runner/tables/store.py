@@ -152,7 +152,8 @@ def read_table(path: Path, name: str) -> "pd.DataFrame":
 def merge_sweep(folder: Path) -> "pd.DataFrame":
     """Write and return a sweep's results: a row per job that counts, in the plan's order.
 
-    The plan's columns (swept keys) follow those of the results.
+    The plan's columns (swept keys) follow those of the results; one that is
+    a column already is written where the job itself had nothing to say.
     """
     import pandas as pd
 
@@ -162,7 +163,8 @@ def merge_sweep(folder: Path) -> "pd.DataFrame":
         job = folder / job_folder(str(planned["run_id"]))
         if read_record(job) is not None:
             result = pd.read_csv(job / "results.csv", dtype=str, keep_default_na=False)
-            rows.append({**result.iloc[0].to_dict(), **planned})
+            said = {key: value for key, value in result.iloc[0].to_dict().items() if value != ""}
+            rows.append({**planned, **said})
     names = [column.name for column in TABLES["results"]]
     names += [name for name in plan.columns if name not in names]
     write_table(folder / "results.csv", pd.DataFrame(rows, columns=names, dtype=object))

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.config import batch_sizes
+from runner.data.dataset import one_hot
 from runner.nn.outputs import decide
 from runner.tasks.records import (
     Progress,
@@ -34,15 +35,19 @@ def run(setup: Setup, progress: Progress = no_progress) -> Records:
     logits = {}
     for done, size in enumerate(sizes):
         progress(done, len(sizes), f"batch size {size}")
-        logits[size] = classify(setup, split.x, size)
         records.timing += time_batches(setup, split.x, size)
+        logits[size] = classify(setup, split.x, size)
     check_agreement(setup, logits)
     measure(setup, split, logits[sizes[-1]], records)
     records.shapes = shape_rows(met(setup, split, sizes[-1]))
     seconds = statistics.median(
         row["seconds"] for row in records.timing if row["batch_size"] == sizes[-1]
     )
-    records.result |= {"inference_seconds": seconds, "images_per_second": len(split.x) / seconds}
+    records.result |= {
+        "n": len(split.x),
+        "inference_seconds": seconds,
+        "images_per_second": len(split.x) / seconds,
+    }
     return records
 
 
@@ -100,12 +105,13 @@ def measure(setup: Setup, split: Split, logits: Array, records: Records) -> None
 
 def met(setup: Setup, split: Split, batch_size: int) -> list[tuple[str, Array]]:
     """Return every array met by the first batch on its way forward, the labels last."""
-    batch = split.x[:batch_size]
+    batch, options = split.x[:batch_size], setup.config.dataset
     arrays = setup.network.trace(setup.prepare(batch))
-    if not setup.config.dataset.flatten and batch.ndim == 3:
-        arrays.insert(0, ("images", batch[:, None]))
+    if not options.flatten and batch.ndim > 2:
+        arrays.insert(0, ("images", setup.seen(batch)))
     if split.t is not None:
-        one_hot = setup.config.dataset.one_hot_label and split.targets is not None
-        t = split.targets if one_hot else split.t
-        arrays.append(("t", np.asarray(t)[:batch_size]))
+        t = split.t[:batch_size]
+        if options.one_hot_label and setup.classes is not None:
+            t = one_hot(t, setup.classes, setup.network.dtype)
+        arrays.append(("t", t))
     return arrays

@@ -17,7 +17,7 @@ from runner import weights as weight_files
 from runner.config import Config
 from runner.data import DATASETS, DataError, Dataset, from_arrays
 from runner.data.dataset import one_hot, samples, transform
-from runner.lookup import BadInput, call, find, source_file
+from runner.lookup import BadInput, call, find
 from runner.nn.activations import ACTIVATIONS, Activation
 from runner.nn.initializers import INITIALIZERS, Initializer
 from runner.nn.losses import LOSSES, Head, Loss, head
@@ -25,9 +25,11 @@ from runner.nn.mlp import MLP
 from runner.nn.optimizers import OPTIMIZERS, Optimizer
 from runner.nn.outputs import OUTPUTS, Output
 from runner.nn.schedules import SCHEDULES, Schedule
+from runner.tasks.probe import functions, try_number, try_on_arrays
 from runner.weights import PRETRAINED, Weights, WeightsError
 
 Array = NDArray[Any]
+FIXED = ("digits", "mnist", "mnist5k")  # verified contents, which cannot change in between
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,15 +89,19 @@ class Setup:
 
     def prepare(self, x: Array) -> Array:
         """Return network inputs (batch, inputs), of the network's dtype, for raw samples."""
+        seen = self.seen(x)
+        return seen.reshape(len(seen), -1).astype(self.network.dtype, copy=False)
+
+    def seen(self, x: Array) -> Array:
+        """Return raw samples normalized and flattened as configured."""
         options = self.config.dataset
-        seen = transform(
+        return transform(
             x,
             maximum=self.dataset.maximum,
             normalize=options.normalize,
             flatten=options.flatten,
             dtype=self.network.dtype,
         )
-        return seen.reshape(len(seen), -1).astype(self.network.dtype, copy=False)
 
 
 def random_streams(seed: int) -> dict[str, np.random.Generator]:
@@ -128,7 +134,12 @@ def build(config: Config, folders: Sequence[Path] = (), *, download: bool = True
     schedule = make_schedule(config, folders)
     check_output(config, dataset)
     sizes = layer_sizes(config, dataset, given)
-    network = MLP(sizes, hidden_activations(config, folders), output, np.dtype(config.dtype))
+    activations = hidden_activations(config, folders)
+    try:
+        network = MLP(sizes, activations, output, np.dtype(config.dtype))
+    except MemoryError as error:
+        shown = "-".join(map(str, sizes))
+        raise BadInput("network.hidden", "a network that fits into memory", shown) from error
     fill(network, config, given, make_initializer(config, folders))
     return Setup(
         config=config,
@@ -151,6 +162,8 @@ def load_dataset(
     options = config.dataset
     maker = find("dataset.name", options.name, DATASETS, folders)
     params = dict(options.params)
+    if config.data_dir is not None and not Path(config.data_dir).is_dir():
+        raise BadInput("data_dir", "a folder", config.data_dir)
     if options.name in DATASETS:
         offered = {
             "data_dir": config.data_dir,
@@ -158,11 +171,14 @@ def load_dataset(
             "download": download,
             "progress": sys.stderr.isatty(),
         }
+        for key in {*offered, "mirrors"} & set(params):
+            raise BadInput(f"dataset.params.{key}", "a parameter of the choice", key)
         known = inspect.signature(maker).parameters
         params |= {key: value for key, value in offered.items() if key in known}
-    stamp = (_stamp(options.path), _stamp(source_file(options.name, folders)))
     try:
-        return _load_dataset(options.name, maker, _Frozen(params), stamp)
+        if options.name in FIXED:
+            return _load_once(options.name, maker, _Frozen(params))
+        return _load(options.name, maker, params)
     except (BadInput, DataError) as error:
         cause = error if isinstance(error, DataError) else error.__cause__
         if not isinstance(cause, DataError):
@@ -178,14 +194,14 @@ class _Frozen(dict[str, Any]):
         return hash(repr(sorted(self.items())))
 
 
-@functools.lru_cache(maxsize=4)
-def _load_dataset(
-    name: str, maker: Callable[..., Any], params: _Frozen, stamp: object
-) -> tuple[Dataset, float]:
+def _load(name: str, maker: Callable[..., Any], params: dict[str, Any]) -> tuple[Dataset, float]:
     started = time.perf_counter()
     made = call("dataset.params", maker, params)
     dataset: Dataset = made if name in DATASETS else from_arrays(made, name)
     return dataset, time.perf_counter() - started
+
+
+_load_once = functools.lru_cache(maxsize=4)(_load)
 
 
 def _stamp(path: Any) -> object:
@@ -223,15 +239,28 @@ def _read_weights(path: str, stamp: object) -> Weights:
 
 def make_output(config: Config, folders: Sequence[Path]) -> Output:
     """Return the output function."""
-    maker = find("output.name", config.output.name, OUTPUTS, folders)
-    return Output(*functions("output.name", call("output.params", maker, config.output.params)))
+    node = config.output
+    made = call("output.params", find("output.name", node.name, OUTPUTS, folders), node.params)
+    output = Output(*functions("output.name", made))
+    if node.name not in OUTPUTS:
+        a = small(config)
+        try_on_arrays("output.name", {"forward": (output.forward, (a,))})
+        try_on_arrays("output.name", {"backward": (output.backward, (output.forward(a), a))})
+    return output
 
 
 def make_loss(config: Config, folders: Sequence[Path]) -> Loss:
     """Return the loss function."""
-    maker = find("loss.name", config.loss.name, LOSSES, folders)
-    loss = call("loss.params", maker, config.loss.params)
-    return loss if isinstance(loss, Loss) else Loss(*functions("loss.name", loss))
+    node = config.loss
+    made = call("loss.params", find("loss.name", node.name, LOSSES, folders), node.params)
+    if node.name in LOSSES:
+        loss: Loss = made
+        return loss
+    loss = Loss(*functions("loss.name", made))
+    y, t = np.full_like(small(config), 0.5), np.ones_like(small(config))
+    try_number("loss.name", "value", loss.value, y, t)
+    try_on_arrays("loss.name", {"gradient": (loss.gradient, (y, t))})
+    return loss
 
 
 def make_optimizer(config: Config, folders: Sequence[Path]) -> tuple[Optimizer, float]:
@@ -242,9 +271,11 @@ def make_optimizer(config: Config, folders: Sequence[Path]) -> tuple[Optimizer, 
     number = isinstance(lr, (int, float)) and not isinstance(lr, bool)
     if not (number and math.isfinite(lr) and lr > 0):
         raise BadInput("optimizer.params.lr", "a number above 0", lr)
-    optimizer: Optimizer = call(
-        "optimizer.params", find("optimizer.name", node.name, OPTIMIZERS, folders), params
-    )
+    maker = find("optimizer.name", node.name, OPTIMIZERS, folders)
+    optimizer: Optimizer = call("optimizer.params", maker, params)
+    if not callable(getattr(optimizer, "update", None)):
+        expected = "a function that returns something with an update"
+        raise BadInput("optimizer.name", expected, type(optimizer).__name__)
     return optimizer, float(lr)
 
 
@@ -252,46 +283,43 @@ def make_schedule(config: Config, folders: Sequence[Path]) -> Schedule:
     """Return the schedule of the learning rate."""
     maker = find("schedule.name", config.schedule.name, SCHEDULES, folders)
     schedule: Schedule = call("schedule.params", maker, config.schedule.params)
+    try_number("schedule.name", "factor", schedule, 0, 10)
     return schedule
 
 
 def hidden_activations(config: Config, folders: Sequence[Path]) -> list[Activation]:
     """Return the activation of each hidden layer."""
+    node = config.activation
+    common = make_activation("activation", node.name, node.params, config, folders)
     names = config.network.activations
     if names is None:
-        node = config.activation
-        field, names, params = "activation", [node.name] * len(config.network.hidden), node.params
-        find("activation.name", node.name, ACTIVATIONS, folders)
-    else:
-        field, params = "network.activations", {}
-    return [make_activation(field, name, params, config.dtype, folders) for name in names]
+        return [common] * len(config.network.hidden)
+    # One of the name of `activation` has its parameters too, the others their defaults.
+    return [
+        common
+        if name == node.name
+        else make_activation("network.activations", name, {}, config, folders)
+        for name in names
+    ]
 
 
 def make_activation(
-    field: str, name: str, params: Mapping[str, Any], dtype: str, folders: Sequence[Path]
+    field: str, name: str, params: Mapping[str, Any], config: Config, folders: Sequence[Path]
 ) -> Activation:
-    """Return one activation; a user's own is tried on three numbers first."""
-    maker = find(field, name, ACTIVATIONS, folders)
+    """Return one activation."""
+    where = f"{field}.name" if field == "activation" else field
+    maker = find(where, name, ACTIVATIONS, folders)
     made = call(f"{field}.params" if params else field, maker, params)
     activation = Activation(*functions(field, made))
     if name not in ACTIVATIONS:
-        a = np.array([[-1.0, 0.0, 1.0]], dtype)
-        for what, function in activation._asdict().items():
-            try:
-                z = np.asarray(function(a))
-            except Exception as error:
-                raise BadInput(field, f"a {what} of arrays", f"{name}: {error}") from error
-            if z.shape != a.shape or z.dtype != a.dtype:
-                expected = f"a {what} that keeps shape {a.shape} and dtype {a.dtype}"
-                raise BadInput(field, expected, f"{z.shape} and {z.dtype} from {name}")
+        a = small(config)
+        try_on_arrays(field, {what: (f, (a,)) for what, f in activation._asdict().items()})
     return activation
 
 
-def functions(field: str, made: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Check that what a maker returned is a pair of functions."""
-    if not (isinstance(made, tuple) and len(made) == 2 and all(map(callable, made))):
-        raise BadInput(field, "a function that returns a pair of functions", type(made).__name__)
-    return made[0], made[1]
+def small(config: Config) -> Array:
+    """Return a few numbers to try a user's own functions on: (2, 3), of the network's dtype."""
+    return np.array([[-1.0, 0.0, 1.0], [0.5, -0.5, 2.0]], config.dtype)
 
 
 def activation_names(config: Config) -> list[str]:
@@ -356,6 +384,10 @@ def make_initializer(config: Config, folders: Sequence[Path]) -> Initializer:
     """Return what draws first weights."""
     maker = find("init.name", config.init.name, INITIALIZERS, folders)
     initializer: Initializer = call("init.params", maker, config.init.params)
+    if config.init.name not in INITIALIZERS:
+        rng, dtype = np.random.default_rng(0), np.dtype(config.dtype)
+        draw = functools.partial(initializer, activation_name="relu", rng=rng, dtype=dtype)
+        try_on_arrays("init.name", {"matrix": (lambda W: draw(*W.shape), (small(config),))})
     return initializer
 
 

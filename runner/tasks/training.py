@@ -29,14 +29,15 @@ def run(setup: Setup, progress: Progress = no_progress) -> Records:
         When the loss or a weight is no longer finite.
     """
     train, test = setup.split("train"), setup.split("test")
-    records, logits = Records(), {}
+    records, logits, epochs = Records(), {}, setup.config.epochs
+    progress(0, epochs, "epoch 1")
     for epoch in learn(setup, train):
-        progress(epoch.epoch - 1, setup.config.epochs, f"epoch {epoch.epoch}")
         logits = {split.name: classify(setup, split.x, CHUNK) for split in (train, test)}
         rows = [whole(setup, split, logits[split.name]) for split in (train, test)]
         records.history.append(history_row(epoch, *rows))
         size = setup.config.batch_size
         records.timing.append(timing_row("epoch", len(train.x), epoch.seconds, size, epoch.epoch))
+        progress(epoch.epoch, epochs, f"epoch {min(epoch.epoch + 1, epochs)}")
     y = setup.network.output.forward(logits["train"])
     records.accuracy += accuracy_rows(train, logits["train"], y, setup.classes, setup.head)
     measure(setup, test, logits["test"], records)

@@ -29,6 +29,11 @@ ATTACKS = {
     "seed=${oc.decode:1}": "seed: expected an interpolation by",
     "seed=${oc.select:a}": "seed: expected an interpolation by",
     "data_dir=${hydra:job.name}": "data_dir: expected a value that does not depend on hydra's",
+    'data_dir=oc.create +hydra.callbacks.x="${${data_dir}:{_target_:evil.f}}"': "written out",
+    "hydra.searchpath=[pkg\\://evil]": "hydra.searchpath: expected folders, got pkg://evil",
+    "hydra.job={chdir:true}": "hydra.job.chdir: expected paths relative",
+    "hydra.output_subdir=null": "hydra.output_subdir: expected output_dir",
+    "+hydra.job_logging.handlers.file.level=${dtype}": "expected a value without interpolation",
     "hydra.searchpath=[pkg://evil]": "hydra.searchpath: expected folders",
     "'hydra.searchpath=[pkg://evil]'": "expected",
     "activation=../weights/none": "activation: expected a choice of the group",
@@ -46,6 +51,17 @@ FILES = {
     "callback": "# @package _global_\nhydra:\n  callbacks:\n    a:\n      _target_: evil.f\n",
     "logging": "# @package _global_\nhydra:\n  job_logging:\n    handlers:\n"
     "      x: {'()': evil.f}\n",
+    "handler": "# @package _global_\nhydra:\n  job_logging:\n    handlers:\n"
+    "      file: ${activation.params.h}\nactivation:\n  name: relu\n"
+    "  params:\n    h: {'()': evil.f}\n",
+    "chdir": "# @package _global_\nhydra: {job: {chdir: true}}\n",
+    "subdir": "# @package _global_\nhydra: {output_subdir: null}\n",
+    "aliases": "a: &a [x, x, x, x, x, x, x, x, x]\n"
+    + "".join(
+        f"{n}: &{n} [*{m}, *{m}, *{m}, *{m}, *{m}, *{m}, *{m}]\n"
+        for m, n in zip("abcdefgh", "bcdefghi", strict=True)
+    ),
+    "nested": "name: relu\nx: " + "{a: " * 400 + "1" + "}" * 400 + "\n",
     "python": "name: !!python/object/apply:evil.f []\n",
     "launcher": "# @package _global_\nhydra:\n  launcher:\n    _target_: evil.f\n",
 }

@@ -151,7 +151,7 @@ SHAPE = "expected an array of at least 2 dimensions (samples, inputs), got shape
         (([[1.0], [-np.inf]], [0, 1]), "x: expected finite numbers, got -inf at (1, 0)"),
         (([[1.0]], [np.nan]), "t: expected finite numbers, got nan at (0,)"),
         (([[1.0], [2.0]], [0]), "t: expected 2 like x, got 1"),
-        (([[1.0]], [-1]), "t: expected labels of at least 0, got -1"),
+        (([[1.0]], [-1]), "t: expected labels from 0 to 9999, got -1..-1"),
         (
             ([[1.0]], [[0, 1]]),
             "t: expected class labels (N,) or float targets (N, outputs), "

@@ -121,7 +121,7 @@ def test_pickles_are_not_read(tmp_path):
 def test_what_is_checked_after_reading(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("a,b\n1,-2\n")
-    with refused(f"{path}: t: expected labels of at least 0, got -2"):
+    with refused(f"{path}: t: expected labels from 0 to 9999, got -2..-2"):
         file(path)
     np.save(tmp_path / "x.npy", np.array([1.0, 2.0]))
     with refused(
