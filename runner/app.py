@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra import version
 from hydra._internal.hydra import Hydra
@@ -134,7 +134,9 @@ def run(
     check_words(overrides)
     with composer(config_dir) as hydra:
         ended = hydra.run("config", partial(task, progress=progress), list(overrides))
-    result: RunResult = ended.return_value
+        loader: Any = hydra.config_loader
+        result: RunResult = ended.return_value
+        result.unchecked = list(loader.unchecked)
     return result
 
 

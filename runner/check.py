@@ -1,6 +1,11 @@
-"""Compose and build every choice and every experiment, without running them."""
+"""Compose and build every choice and every experiment; run those that say what they expect."""
 
+import functools
+import multiprocessing
+import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +13,7 @@ from typing import Any
 from hydra.types import RunMode
 
 from runner.app import composer
+from runner.app import run as app_run
 from runner.choices import CONF, groups
 from runner.compose.errors import to_bad_input
 from runner.compose.loader import Loader, to_config, user_folders
@@ -44,7 +50,11 @@ class Finding:
 
 
 def check(
-    names: Sequence[str] = (), overrides: Sequence[str] = (), config_dir: str | Path | None = None
+    names: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+    config_dir: str | Path | None = None,
+    *,
+    run: bool = False,
 ) -> Iterator[Finding]:
     """Yield a finding for every choice and experiment, or for the named ones.
 
@@ -53,6 +63,8 @@ def check(
     names : experiments (``and_gate``) or choices (``activation/relu``).
     overrides : applied to each of them.
     config_dir : a folder of one's own; then only what it holds is checked.
+    run : whether experiments that carry ``expect`` are run too, on all cores. Those below
+        ``experiment/published`` run only when they are named.
 
     Raises
     ------
@@ -60,10 +72,47 @@ def check(
         For a name that is not there.
     """
     chosen = select(names, config_dir or CONF)
+    to_run: list[str] = []
     with composer(config_dir, builds=False, download=False) as hydra:
         loader: Any = hydra.config_loader
         for group, choice in chosen:
-            yield examine(loader, group, choice, overrides)
+            finding, config = examine(loader, group, choice, overrides)
+            short = group == "experiment" or bool(names)
+            if run and config is not None and config.expect and short and finding.status == "ok":
+                to_run.append(finding.choice)
+            else:
+                yield finding
+    yield from run_all(to_run, overrides, config_dir)
+
+
+def run_all(
+    experiments: Sequence[str], overrides: Sequence[str], config_dir: str | Path | None
+) -> Iterator[Finding]:
+    """Yield a finding for each experiment, run in processes of their own, a core each."""
+    if len(experiments) == 1:
+        yield run_one(experiments[0], tuple(overrides), config_dir)
+    elif experiments:
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(os.cpu_count(), mp_context=spawn) as pool:
+            one = functools.partial(run_one, overrides=tuple(overrides), config_dir=config_dir)
+            yield from pool.map(one, experiments)
+
+
+def run_one(experiment: str, overrides: tuple[str, ...], config_dir: str | Path | None) -> Finding:
+    """Run one experiment, its files thrown away, and judge what it expects."""
+    word = f"experiment={experiment.removeprefix('experiment/')}"
+    with tempfile.TemporaryDirectory() as folder:
+        own = [f"output_dir='{folder}'", "figures=none"]
+        try:
+            result = app_run([word, *overrides, *own], config_dir=config_dir)
+        except BadInput as bad:
+            return Finding(experiment, "failed", str(bad))
+    if result.unchecked:
+        return Finding(experiment, "ok", f"not checked, changed by {' '.join(result.unchecked)}")
+    wrong = [f"{v.name}: expected {v.expected}, got {v.got}" for v in result.verdicts if not v.held]
+    if result.as_expected:
+        return Finding(experiment, "ok", f"{len(result.verdicts)} expectations held")
+    return Finding(experiment, "failed", "; ".join(wrong) or str(result.row["error"]))
 
 
 def select(names: Sequence[str], folder: str | Path) -> list[tuple[str, str]]:
@@ -91,8 +140,10 @@ def select(names: Sequence[str], folder: str | Path) -> list[tuple[str, str]]:
     return [known[name] for name in names]
 
 
-def examine(loader: Loader, group: str, choice: str, overrides: Sequence[str]) -> Finding:
-    """Compose and build one choice."""
+def examine(
+    loader: Loader, group: str, choice: str, overrides: Sequence[str]
+) -> tuple[Finding, Config | None]:
+    """Compose and build one choice; return the finding and the configuration, if there is one."""
     name = f"{group}/{choice}"
     if group.partition("/")[0] == "experiment":
         word = f"experiment={name.removeprefix('experiment/')}"
@@ -108,8 +159,8 @@ def examine(loader: Loader, group: str, choice: str, overrides: Sequence[str]) -
         else:
             identify(config, folders, in_sweep=False, download=False)
     except Exception as error:
-        return judged(name, error, words)
-    return Finding(name, "ok")
+        return judged(name, error, words), None
+    return Finding(name, "ok"), config
 
 
 def judged(name: str, error: Exception, words: Sequence[str]) -> Finding:

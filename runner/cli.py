@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
@@ -207,10 +208,12 @@ def run(options: argparse.Namespace) -> int:
     console = terminal()
     with progress_bar(console) as progress:
         result = app.run(options.overrides, config_dir=options.config_dir, progress=progress)
-    if result.status != "completed":
+    if result.status != "completed" and not result.verdicts:
         return complain(f"{shown(result.folder)}: {result.status}: {result.row['error']}", 1)
-    show_run(result.row, result.tables, result.folder, console)
-    return 0
+    show_run(result.row, result.tables, result.folder, console, result.records.arrays.get("y"))
+    if result.unchecked:
+        print("expectations not checked, changed by", *result.unchecked)
+    return 0 if result.as_expected else 1
 
 
 def sweep(options: argparse.Namespace) -> int:
@@ -229,17 +232,22 @@ def check(words: Sequence[str]) -> int:
     parser = Parser(prog="runner check", description=check.__doc__)
     parser.add_argument("names", nargs="*", help="experiments, group/choice, and key=value")
     parser.add_argument("-cd", "--config-dir", metavar="DIR", help="check only what DIR holds")
+    parser.add_argument("--run", action="store_true", help="run experiments that carry `expect`")
     options = parser.parse_intermixed_args(list(words))
+    started = time.perf_counter()
     overrides = [word for word in options.names if "=" in word]
     names = [word for word in options.names if "=" not in word]
 
     from runner.check import check as findings
     from runner.report.terminal import grid, terminal
 
-    found = list(findings(names, overrides, options.config_dir))
+    found = list(findings(names, overrides, options.config_dir, run=options.run))
     rows = [(item.choice, item.status, item.reason) for item in found]
     terminal().print(grid(("choice", "status", "reason"), rows, left=3))
-    return 1 if any(item.status == "failed" for item in found) else 0
+    failed = sum(item.status == "failed" for item in found)
+    seconds = time.perf_counter() - started
+    print(f"{len(found) - failed} of {len(found)} in order, {seconds:.1f} s")
+    return 1 if failed else 0
 
 
 def choices(words: Sequence[str]) -> int:

@@ -118,6 +118,9 @@ class Config:
     )
     figures: str = key("auto", "which pictures are drawn", choices=("auto", "all", "none"))
     timing: Timing = key(Timing, "repeats of the inference timing")
+    expect: dict[str, Any] = key(
+        {}, "what is recorded, by name: a value; or value and tolerance; or at_least, at_most"
+    )
     data_dir: str | None = key(None, "folder of the dataset's files; unset: cache or download")
     output_dir: str = key("outputs", "folder that runs and sweeps are written into")
     sweep: Sweep = key(Sweep, "a sweep as a whole")
@@ -217,7 +220,7 @@ def effective_threads(config: Config, in_sweep: bool) -> int:
 def identity(config: Config) -> dict[str, Any]:
     """Return what makes a run the run it is: no paths, no pictures, nothing of the sweep."""
     plain = dataclasses.asdict(config)
-    for name in ("sweep", "data_dir", "output_dir", "figures", "threads"):
+    for name in ("sweep", "data_dir", "output_dir", "figures", "threads", "expect"):
         del plain[name]
     del plain["dataset"]["path"], plain["weights"]["path"]
     return plain

@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 from threadpoolctl import threadpool_limits
 
 from runner import config as configuration
+from runner import expect
 from runner import weights as weight_files
 from runner.config import Config
 from runner.environment import arithmetic, blas_threads, code_version, describe
+from runner.expect import Verdict
 from runner.lookup import BadInput, did_you_mean, find, one_of, source_digest
 from runner.nn.training import Diverged
 from runner.tables import store
 from runner.tables.columns import SCHEMA_VERSION, TABLES, frame
 from runner.tables.intervals import wilson
 from runner.tasks import inference, training
-from runner.tasks.records import Progress, Records, no_progress, timing_row
+from runner.tasks.records import Progress, Records, no_progress, shape_rows, timing_row
 from runner.tasks.setup import Setup, activation_names, build
 
 if TYPE_CHECKING:
@@ -51,13 +53,28 @@ class RunResult:
     Attributes
     ----------
     row : the one row of results.csv.
-    tables : results, accuracy, timing, shapes and, where there is one, history.
+    tables : results, accuracy, timing, shapes and, where there are any, history and expect.
+    verdicts : whether what was expected of the run holds.
+    unchecked : words of the command line that change what the experiment sets, so that its
+        expectations were not looked at.
     """
 
     folder: Path
     row: dict[str, Any]
     tables: dict[str, "pd.DataFrame"] = field(repr=False, default_factory=dict)
     records: Records = field(repr=False, default_factory=Records)
+    verdicts: list[Verdict] = field(repr=False, default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether everything expected holds; without expectations, whether it completed."""
+        if not self.verdicts:
+            return self.status == "completed"
+        told = any(verdict.name == "status" for verdict in self.verdicts)
+        return all(verdict.held for verdict in self.verdicts) and (
+            told or self.status == "completed"
+        )
 
     @property
     def status(self) -> str:
@@ -93,6 +110,7 @@ def identify(
 def prepare(config: Config, folders: Sequence[Path], *, download: bool = True) -> Setup:
     """Validate a configuration and build all of it."""
     configuration.validate(config)
+    expect.check_forms(config.expect)
     task_function(config, folders)
     return build(config, folders, download=download)
 
@@ -170,7 +188,9 @@ def run(
         "started_at": started_at.isoformat(timespec="microseconds"),
         "duration_seconds": time.perf_counter() - started,
     }
-    result = RunResult(folder, row, make_tables(setup, row, ending.records), ending.records)
+    verdicts = expect.judge(config.expect, recorded(row, ending.records), config.dtype)
+    tables = make_tables(setup, row, ending.records, verdicts)
+    result = RunResult(folder, row, tables, ending.records, verdicts)
     write(result, identity, draws(config, in_sweep))
     log.info("%s: %s", identity.run_id, ending.status)
     if ending.interrupt is not None:
@@ -247,8 +267,19 @@ def with_interval(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, "accuracy": accuracy, "accuracy_low": low, "accuracy_high": high}
 
 
+def recorded(row: Mapping[str, Any], records: Records) -> dict[str, Any]:
+    """Return all that a run records by the names that an expectation can use."""
+    shapes = {f"shapes.{item['name']}": item["shape"] for item in shape_rows(records.trace)}
+    columns = {key for item in records.history for key in item}
+    history = {f"history.{key}": [item.get(key) for item in records.history] for key in columns}
+    trace = {f"trace.{name}": array for name, array in records.trace.items()}
+    weights = {f"weights.{name}": array for name, array in (records.weights or {}).items()}
+    std = {f"std.{item['name']}": item["std"] for item in shape_rows(records.trace)}
+    return {**shapes, **std, **history, **trace, **weights, **records.arrays, **row}
+
+
 def make_tables(
-    setup: Setup, row: Mapping[str, Any], records: Records
+    setup: Setup, row: Mapping[str, Any], records: Records, verdicts: Sequence[Verdict]
 ) -> dict[str, "pd.DataFrame"]:
     """Return the tables of a run by name."""
     before = [
@@ -259,8 +290,9 @@ def make_tables(
         "results": [row],
         "accuracy": [with_interval(item) for item in records.accuracy],
         "timing": before + records.timing,
-        "shapes": records.shapes,
+        "shapes": shape_rows(records.trace),
         "history": records.history,
+        "expect": [asdict(verdict) for verdict in verdicts],
     }
     return {name: frame(name, rows[name]) for name in TABLES if rows[name]}
 

@@ -6,15 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.default_element import GroupDefault
 from hydra.types import RunMode
 from omegaconf import Container, DictConfig, OmegaConf
 
 from runner import job
-from runner.compose.errors import placed, to_bad_input
-from runner.compose.safety import check_no_code, check_overrides
+from runner.compose.errors import placed, related, to_bad_input
+from runner.compose.safety import check_no_code, check_overrides, leaves
 from runner.config import Config
 from runner.lookup import BadInput, did_you_mean
 from runner.tables import store
+
+# Where things are and how often they are timed change no result that can be expected.
+NEUTRAL = (
+    *("experiment", "expect", "data_dir", "output_dir", "weights.path", "dataset.path"),
+    *("figures", "threads", "timing", "hydra"),
+)
 
 
 class Loader(ConfigLoaderImpl):
@@ -24,10 +31,13 @@ class Loader(ConfigLoaderImpl):
     ----------
     builds : whether composing a run also builds it, to check it and to name its folder.
     download : whether building it may fetch data.
+    unchecked : words of the last composition that change what its experiment sets itself. Its
+        expectations are of the experiment as it is written, and are then left out.
     """
 
     builds = True
     download = True
+    unchecked: tuple[str, ...] = ()
 
     def load_configuration(
         self,
@@ -50,6 +60,7 @@ class Loader(ConfigLoaderImpl):
                 config_name, overrides, run_mode, from_shell, validate_sweep_overrides
             )
             if config_name is not None:
+                self._leave_out_expectations(cfg, overrides)
                 self._check(cfg, run_mode)
         except BadInput as bad:
             placed(bad, overrides)
@@ -65,6 +76,28 @@ class Loader(ConfigLoaderImpl):
         cfg = super().load_sweep_config(master_config, sweep_overrides)
         cfg.hydra.sweep.dir = master_config.hydra.sweep.dir
         return cfg
+
+    def _leave_out_expectations(self, cfg: DictConfig, overrides: list[str]) -> None:
+        names = [word.partition("=")[2] for word in overrides if word.startswith("experiment=")]
+        sets = [key for name in names for key in self._keys_of(f"experiment/{name}") if cfg.expect]
+        changed = []
+        for word in overrides:
+            key = word.lstrip("+~").partition("=")[0]
+            if not key.startswith(NEUTRAL) and any(related(key, own) for own in sets):
+                changed.append(word)
+        self.unchecked = tuple(changed)
+        if changed:
+            cfg.expect = {}
+
+    def _keys_of(self, path: str) -> list[str]:
+        """Return the keys that a file sets and the groups that it chooses from."""
+        loaded = self.repository.load_config(path)
+        if loaded is None:
+            return []
+        content = OmegaConf.to_container(loaded.config, resolve=False)
+        defaults = [item for item in loaded.defaults_list or () if isinstance(item, GroupDefault)]
+        groups = [str(item.group).lstrip("/") for item in defaults]
+        return [key for key, _ in leaves(content) if not key.startswith("expect")] + groups
 
     def _check(self, cfg: DictConfig, run_mode: RunMode) -> None:
         check_no_code(plain(cfg))

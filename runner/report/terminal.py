@@ -14,6 +14,7 @@ from runner.tables.columns import RESULTS
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 # Columns of results.csv that say what was configured, for sweeps over no other key.
 CONFIGURED = (
@@ -29,16 +30,27 @@ def terminal() -> Console:
 
 
 def show_run(
-    row: Mapping[str, Any], tables: Mapping[str, "pd.DataFrame"], folder: Path, console: Console
+    row: Mapping[str, Any],
+    tables: Mapping[str, "pd.DataFrame"],
+    folder: Path,
+    console: Console,
+    outputs: "NDArray[Any] | None" = None,
 ) -> None:
     """Print what a run was, its accuracy by class, its times, and where its files are."""
     parts = [row[key] for key in ("task", "network", "activation", "output") if row.get(key)]
     print_text(console, f"{' '.join(parts)} on {row['dataset']}, seed {row['seed']}")
+    if row.get("error"):
+        print_text(console, f"{row['status']}: {row['error']}")
     if "accuracy" in tables:
         console.print(accuracy(tables["accuracy"]))
     if "history" in tables:
         console.print(history(tables["history"]))
+    if outputs is not None and len(outputs) <= 10 and "accuracy" not in tables:
+        for line in outputs.tolist():
+            print_text(console, "y = " + " ".join(f"{value:.10g}" for value in line))
     console.print(timing(tables["timing"]))
+    if "expect" in tables:
+        console.print(expectations(tables["expect"]))
     print_text(console, shown(folder))
 
 
@@ -80,6 +92,21 @@ def progress_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
         yield lambda done, total, what: bar.update(
             shown, completed=done, total=total, description=what
         )
+
+
+def expectations(table: "pd.DataFrame") -> Table:
+    """Return what was expected of a run beside what it gave."""
+    rows = [
+        (
+            row["name"],
+            "held" if row["held"] else "NOT HELD",
+            row["expected"],
+            row["got"],
+            row["tolerance"],
+        )
+        for row in table.to_dict("records")
+    ]
+    return grid(("expectation", "", "expected", "got", "tolerance"), rows, left=5)
 
 
 def accuracy(table: "pd.DataFrame") -> Table:

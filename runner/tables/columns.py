@@ -89,6 +89,8 @@ SHAPES = _columns(
     ("name", "string", "x, W1, b1, a1, z1, ..., y, t"),
     ("shape", "string", "such as 100x784"),
     ("dtype", "string", "NumPy's name"),
+    ("mean", "number", "of all its numbers"),
+    ("std", "number", "standard deviation of all its numbers"),
 )
 HISTORY = _columns(
     ("epoch", "integer", "from 1"),
@@ -99,6 +101,14 @@ HISTORY = _columns(
     ("updates", "integer", "steps of the optimizer so far"),
     ("seconds", "number", "the epoch, without evaluation", "s"),
     ("lr", "number", "learning rate of the epoch's last step"),
+    ("error", "number", "perceptron: mean error counted during the pass", "fraction"),
+)
+EXPECT = _columns(
+    ("name", "string", "what was expected to have a value"),
+    ("held", "boolean", "whether it had"),
+    ("expected", "string", "the value or the band"),
+    ("got", "string", "what was recorded"),
+    ("tolerance", "string", "the largest difference allowed; exact for whole numbers and words"),
 )
 TABLES: dict[str, tuple[Column, ...]] = {
     "results": RESULTS,
@@ -106,6 +116,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "timing": TIMING,
     "shapes": SHAPES,
     "history": HISTORY,
+    "expect": EXPECT,
 }
 
 

@@ -15,7 +15,6 @@ from runner.tasks.records import (
     accuracy_rows,
     confusion_matrix,
     no_progress,
-    shape_rows,
     timing_row,
 )
 from runner.tasks.setup import Array, Setup, Split
@@ -39,7 +38,7 @@ def run(setup: Setup, progress: Progress = no_progress) -> Records:
         logits[size] = classify(setup, split.x, size)
     check_agreement(setup, logits)
     measure(setup, split, logits[sizes[-1]], records)
-    records.shapes = shape_rows(met(setup, split, sizes[-1]))
+    records.trace = met(setup, split, sizes[-1])
     seconds = statistics.median(
         row["seconds"] for row in records.timing if row["batch_size"] == sizes[-1]
     )
@@ -103,15 +102,15 @@ def measure(setup: Setup, split: Split, logits: Array, records: Records) -> None
         records.confusion = confusion_matrix(split.t, predicted, setup.classes)
 
 
-def met(setup: Setup, split: Split, batch_size: int) -> list[tuple[str, Array]]:
+def met(setup: Setup, split: Split, batch_size: int) -> dict[str, Array]:
     """Return every array met by the first batch on its way forward, the labels last."""
     batch, options = split.x[:batch_size], setup.config.dataset
-    arrays = setup.network.trace(setup.prepare(batch))
+    arrays = dict(setup.network.trace(setup.prepare(batch)))
     if not options.flatten and batch.ndim > 2:
-        arrays.insert(0, ("images", setup.seen(batch)))
+        arrays = {"images": setup.seen(batch), **arrays}
     if split.t is not None:
         t = split.t[:batch_size]
         if options.one_hot_label and setup.classes is not None:
             t = one_hot(t, setup.classes, setup.network.dtype)
-        arrays.append(("t", t))
+        arrays["t"] = t
     return arrays

@@ -1,6 +1,6 @@
 """What a task hands back: plain rows and arrays, before they become tables and files."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ class Records:
     ----------
     result : columns of results.csv that only the task knows.
     arrays : contents of predictions.npz.
+    trace : every array that the first batch met on its way forward.
     confusion : (classes, classes), true class by predicted class, or None.
     weights : trained weights by name, or None where none were trained.
     """
@@ -30,8 +31,8 @@ class Records:
     result: Row = field(default_factory=dict)
     accuracy: list[Row] = field(default_factory=list)
     timing: list[Row] = field(default_factory=list)
-    shapes: list[Row] = field(default_factory=list)
     history: list[Row] = field(default_factory=list)
+    trace: dict[str, NDArray[Any]] = field(default_factory=dict)
     confusion: NDArray[np.int64] | None = None
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     weights: dict[str, NDArray[Any]] | None = None
@@ -91,7 +92,7 @@ def confusion_matrix(t: NDArray[Any], predicted: NDArray[Any], classes: int) -> 
     return flat.reshape(classes, classes).astype(np.int64)
 
 
-def shape_rows(arrays: Sequence[tuple[str, NDArray[Any]]]) -> list[Row]:
+def shape_rows(trace: Mapping[str, NDArray[Any]]) -> list[Row]:
     """Return the rows of shapes.csv."""
     return [
         {
@@ -99,6 +100,8 @@ def shape_rows(arrays: Sequence[tuple[str, NDArray[Any]]]) -> list[Row]:
             "name": name,
             "shape": "x".join(str(side) for side in array.shape),
             "dtype": str(array.dtype),
+            "mean": float(np.mean(array, dtype=np.float64)),
+            "std": float(np.std(array, dtype=np.float64)),
         }
-        for order, (name, array) in enumerate(arrays)
+        for order, (name, array) in enumerate(trace.items())
     ]

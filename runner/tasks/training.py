@@ -12,7 +12,6 @@ from runner.tasks.records import (
     Row,
     accuracy_rows,
     no_progress,
-    shape_rows,
     timing_row,
 )
 from runner.tasks.setup import Array, Setup, Split
@@ -41,7 +40,7 @@ def run(setup: Setup, progress: Progress = no_progress) -> Records:
     y = setup.network.output.forward(logits["train"])
     records.accuracy += accuracy_rows(train, logits["train"], y, setup.classes, setup.head)
     measure(setup, test, logits["test"], records)
-    records.shapes = shape_rows(met(setup, train, setup.config.batch_size))
+    records.trace = met(setup, train, setup.config.batch_size)
     records.weights = trained(setup)
     records.result |= result(records)
     return records

@@ -13,8 +13,10 @@ DESIGN = {
     "results": RESULTS,
     "accuracy": "split, class, n, correct, accuracy, accuracy_low, accuracy_high, loss",
     "timing": "phase, batch_size, repeat, items, seconds, items_per_second",
-    "shapes": "order, name, shape, dtype",
-    "history": "epoch, train_loss, train_accuracy, test_loss, test_accuracy, updates, seconds, lr",
+    "shapes": "order, name, shape, dtype, mean, std",
+    "history": "epoch, train_loss, train_accuracy, test_loss, test_accuracy, updates, seconds, lr, "
+    "error",
+    "expect": "name, held, expected, got, tolerance",
 }
 
 
