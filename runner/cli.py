@@ -5,6 +5,7 @@ Help is answered before anything heavy is imported.
 
 import argparse
 import io
+import os
 import re
 import signal
 import sys
@@ -70,7 +71,9 @@ def main(words: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # better than no answer
     try:
         with terminating():
-            return dispatch(words)
+            status = dispatch(words)
+            sys.stdout.flush()  # here, where a reader who has gone is expected
+            return status
     except BadInput as error:
         return complain(error, 2)
     except Terminated:
@@ -78,7 +81,8 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return complain("interrupted", 130)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output is gone: nobody is left to tell
+        # The reader of our output has gone; what is still buffered goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         return complain(f"{error.filename or 'system'}: {error.strerror or error}", 1)
@@ -210,7 +214,7 @@ def run(options: argparse.Namespace) -> int:
         result = app.run(options.overrides, config_dir=options.config_dir, progress=progress)
     if result.status != "completed" and not result.verdicts:
         return complain(f"{shown(result.folder)}: {result.status}: {result.row['error']}", 1)
-    show_run(result.row, result.tables, result.folder, console, result.records.arrays.get("y"))
+    show_run(result.row, result.tables, result.folder, console, result.small)
     if result.unchecked:
         print("expectations not checked, changed by", *result.unchecked)
     return 0 if result.as_expected else 1

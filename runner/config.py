@@ -144,7 +144,8 @@ def validate(config: Config) -> None:
             raise BadInput("network.activations", expected, given)
     if config.weights.name == "inline" and not config.weights.params:
         raise NotGiven("weights.params", "W1, b1, W2, ...")
-    if config.task.name == "training" and config.dataset.split != "auto":
+    learns = config.task.name in ("training", "perceptron")
+    if learns and config.dataset.split != "auto":
         expected = "auto (training learns the train split and is measured on both)"
         raise BadInput("dataset.split", expected, config.dataset.split)
     name = config.sweep.name

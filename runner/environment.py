@@ -92,4 +92,5 @@ def git_state() -> dict[str, Any] | None:
         return None
     lines = answer.stdout.splitlines()
     head = next((line.split()[-1] for line in lines if line.startswith("# branch.oid")), None)
+    head = None if head == "(initial)" else head  # no commit yet
     return {"commit": head, "dirty": any(not line.startswith("#") for line in lines)}

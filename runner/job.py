@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from runner import config as configuration
@@ -20,17 +22,32 @@ from runner.environment import arithmetic, blas_threads, code_version, describe
 from runner.expect import Verdict
 from runner.lookup import BadInput, did_you_mean, find, one_of, source_digest
 from runner.nn.training import Diverged
+from runner.pictures import draw, draws
 from runner.tables import store
 from runner.tables.columns import SCHEMA_VERSION, TABLES, frame
 from runner.tables.intervals import wilson
-from runner.tasks import inference, training
+from runner.tasks import descent, functions, gradient, inference, perceptron, training
 from runner.tasks.records import Progress, Records, no_progress, shape_rows, timing_row
 from runner.tasks.setup import Setup, activation_names, build
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TASKS: dict[str, Callable[..., Records]] = {"inference": inference.run, "training": training.run}
+TASKS: dict[str, Callable[..., Records]] = {
+    "inference": inference.run,
+    "training": training.run,
+    "perceptron": perceptron.run,
+    "functions": functions.run,
+    "descent": descent.run,
+    "gradient": gradient.run,
+}
+# What a task can refuse before it runs.
+CHECKS: dict[str, Callable[[Setup], object]] = {
+    "perceptron": perceptron.check,
+    "functions": lambda setup: functions.run(setup, **setup.config.task.params),
+    "descent": descent.check_setup,
+    "gradient": gradient.check,
+}
 log = logging.getLogger(__name__)
 
 
@@ -65,6 +82,16 @@ class RunResult:
     records: Records = field(repr=False, default_factory=Records)
     verdicts: list[Verdict] = field(repr=False, default_factory=list)
     unchecked: list[str] = field(default_factory=list)
+
+    @property
+    def small(self) -> dict[str, NDArray[Any]]:
+        """Outputs, and a single neuron's weights: what a terminal shows where it is short."""
+        kept: dict[str, NDArray[Any]] = {}
+        weights = self.records.weights or {}
+        if set(weights) == {"W1", "b1"} and weights["b1"].size == 1:
+            kept["weights b, w"] = np.append(weights["b1"], weights["W1"])
+        arrays = self.records.arrays
+        return kept | {name: arrays[name] for name in ("x", "y") if name in arrays}
 
     @property
     def as_expected(self) -> bool:
@@ -112,7 +139,10 @@ def prepare(config: Config, folders: Sequence[Path], *, download: bool = True) -
     configuration.validate(config)
     expect.check_forms(config.expect)
     task_function(config, folders)
-    return build(config, folders, download=download)
+    setup = build(config, folders, download=download)
+    if config.task.name in CHECKS:
+        CHECKS[config.task.name](setup)
+    return setup
 
 
 def _identity(setup: Setup, folders: Sequence[Path], in_sweep: bool) -> Identity:
@@ -191,7 +221,10 @@ def run(
     verdicts = expect.judge(config.expect, recorded(row, ending.records), config.dtype)
     tables = make_tables(setup, row, ending.records, verdicts)
     result = RunResult(folder, row, tables, ending.records, verdicts)
-    write(result, identity, draws(config, in_sweep))
+    pictures = {}
+    if ending.status == "completed" and draws(setup, in_sweep):
+        pictures = draw(setup, ending.records, tables)
+    write(result, identity, pictures)
     log.info("%s: %s", identity.run_id, ending.status)
     if ending.interrupt is not None:
         raise ending.interrupt
@@ -231,7 +264,7 @@ def attempt(task: Callable[[], Records], threads: int) -> Ending:
 def describe_run(setup: Setup, identity: Identity) -> dict[str, Any]:
     """Return the columns of results.csv that are known before the task starts."""
     config = setup.config
-    trains = config.task.name != "inference"
+    trains = config.task.name in ("training", "descent")
     return {
         **asdict(identity),
         "schema_version": SCHEMA_VERSION,
@@ -274,8 +307,12 @@ def recorded(row: Mapping[str, Any], records: Records) -> dict[str, Any]:
     history = {f"history.{key}": [item.get(key) for item in records.history] for key in columns}
     trace = {f"trace.{name}": array for name, array in records.trace.items()}
     weights = {f"weights.{name}": array for name, array in (records.weights or {}).items()}
-    std = {f"std.{item['name']}": item["std"] for item in shape_rows(records.trace)}
-    return {**shapes, **std, **history, **trace, **weights, **records.arrays, **row}
+    moments = {
+        f"{moment}.{item['name']}": item[moment]
+        for item in shape_rows(records.trace)
+        for moment in ("mean", "std")
+    }
+    return {**shapes, **moments, **history, **trace, **weights, **records.arrays, **row}
 
 
 def make_tables(
@@ -294,47 +331,38 @@ def make_tables(
         "history": records.history,
         "expect": [asdict(verdict) for verdict in verdicts],
     }
-    return {name: frame(name, rows[name]) for name in TABLES if rows[name]}
+    tables = {name: frame(name, rows[name]) for name in TABLES if rows[name]}
+    if records.confusion is not None:
+        tables["confusion"] = confusion_table(records)
+    if setup.config.task.name == "functions" and records.arrays:
+        tables["functions"] = function_table(records)
+    return tables
 
 
-def draws(config: Config, in_sweep: bool) -> bool:
-    """Say whether a run draws its pictures: by itself a single training does."""
-    alone = config.task.name == "training" and not in_sweep
-    return config.figures == "all" or (config.figures == "auto" and alone)
-
-
-def write(result: RunResult, identity: Identity, figures: bool) -> None:
+def write(result: RunResult, identity: Identity, pictures: Mapping[str, bytes]) -> None:
     """Write a run's folder; the record that makes it count comes last."""
     folder, records = result.folder, result.records
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in result.tables.items():
         store.write_table(folder / f"{name}.csv", table)
-    if records.confusion is not None:
-        store.write_table(folder / "confusion.csv", confusion_table(records))
     if records.arrays:
         store.write_arrays(folder / "predictions.npz", records.arrays)
     if records.weights:
         weights = weight_files.from_arrays(records.weights, "trained weights")
         metadata = {"arithmetic": arithmetic(identity.threads)}
         store.write_bytes(folder / "weights.safetensors", weight_files.dumps(weights, metadata))
-    if figures:
-        for name, picture in draw(result).items():
-            store.write_bytes(folder / "figures" / f"{name}.png", picture)
+    for name, picture in pictures.items():
+        store.write_bytes(folder / "figures" / f"{name}.png", picture)
     environment = describe(identity.threads)
     kept = {key: result.row[key] for key in ("status", "started_at", "duration_seconds")}
     store.commit(folder, {**asdict(identity), **kept, "environment": environment})
 
 
-def draw(result: RunResult) -> dict[str, bytes]:
-    """Return the pictures that a run's tables allow, by name."""
-    from runner.report import figures
+def function_table(records: Records) -> "pd.DataFrame":
+    """Return x and what each function makes of it, a column each."""
+    import pandas as pd
 
-    pictures = {}
-    if "history" in result.tables:
-        pictures["learning_curves"] = figures.learning_curves(result.tables["history"])
-    if result.records.confusion is not None:
-        pictures["confusion"] = figures.confusion(confusion_table(result.records))
-    return pictures
+    return pd.DataFrame(records.arrays)
 
 
 def confusion_table(records: Records) -> "pd.DataFrame":

@@ -217,12 +217,15 @@ def _import_file(path: str, file: Path, folder: Path) -> ModuleType:
     sys.modules[alias] = module
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
+    # Bytecode is told from its source by size and second alone: too coarse for what is edited.
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[alias]
         raise
     finally:
+        sys.dont_write_bytecode = writes
         sys.path.remove(str(folder))
         for name in set(sys.modules) - before - {alias}:
             origin = getattr(sys.modules[name], "__file__", None)

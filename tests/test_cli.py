@@ -10,7 +10,10 @@ import time
 import pytest
 import yaml
 
+from runner.choices import groups
 from runner.cli import main
+
+EXPERIMENTS = sorted(groups()["experiment"])
 
 # What is typed, and what is answered after `error: `.
 BAD = {
@@ -119,8 +122,19 @@ BAD = {
     "probabilities), got identity",
     "sweep.name=a/b": "command line: sweep.name: expected up to 100 letters, digits, dots, "
     "hyphens and underscores, got a/b",
-    "experiment=and_gat": "command line: experiment: expected one of and_gate, pretrain_mnist, "
+    "experiment=and_gat": f"command line: experiment: expected one of {', '.join(EXPERIMENTS)}, "
     "got and_gat; did you mean and_gate?",
+    "task=perceptron network.hidden=[3]": "command line: network.hidden: expected none (the rule "
+    "reaches one layer), got [3]",
+    "task=perceptron dataset=curve": "command line: dataset: expected classes to tell apart, "
+    "got real-numbered targets",
+    "task=perceptron dataset.split=test": "command line: dataset.split: expected auto (training "
+    "learns the train split and is measured on both), got test",
+    "task=functions task.params.functions=[relo]": "command line: task.params.functions: expected "
+    "one of elu, gelu, identity, leaky_relu, relu, sigmoid, softmax, softplus, step, tanh, "
+    "got relo; did you mean relu?",
+    "task=descent task.params.steps=-1": "command line: task.params.steps: expected an integer "
+    "from 0, got -1",
     "chekc": "command line: chekc: expected a command (check, choices, data, schema) or key=value, "
     "got chekc; did you mean check?",
     "--experimental-rerun x": "command line: runner: unrecognized arguments: --experimental-rerun",

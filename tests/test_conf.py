@@ -9,6 +9,7 @@ import yaml
 from runner.check import BUILDERS, check
 from runner.choices import CONF, groups
 from runner.data import DATASETS
+from runner.job import TASKS
 from runner.nn.activations import ACTIVATIONS
 from runner.nn.initializers import INITIALIZERS
 from runner.nn.losses import LOSSES
@@ -17,6 +18,7 @@ from runner.nn.outputs import OUTPUTS
 from runner.nn.schedules import SCHEDULES
 
 TABLES = {
+    "task": TASKS,
     "activation": ACTIVATIONS,
     "dataset": DATASETS,
     "init": INITIALIZERS,
@@ -26,7 +28,10 @@ TABLES = {
     "schedule": SCHEDULES,
 }
 ELSEWHERE = {"optimizer": {"lr"}}  # parameters that are taken out before the maker is called
-OFFERED = {"dataset": {"data_dir", "path", "progress", "mirrors", "download"}}  # not in params
+OFFERED = {
+    "task": {"setup", "progress"},
+    "dataset": {"data_dir", "path", "progress", "mirrors", "download"},
+}  # not in params
 FILES = sorted(path.relative_to(CONF).as_posix() for path in Path(CONF).rglob("*.yaml"))
 CHOICES = [(group, name) for group, names in groups().items() for name in names]
 
@@ -64,6 +69,7 @@ def test_explains_itself(group, name):
 @pytest.mark.parametrize(("group", "name"), [pair for pair in CHOICES if pair[0] in TABLES])
 def test_parameters_and_defaults_are_those_of_the_function(group, name):
     node = load(group, name)
+    node = node.get("task", node)  # a task's file is of the whole configuration
     signature = inspect.signature(TABLES[group][node["name"]]).parameters
     wanted = {
         key: parameter.default
@@ -77,12 +83,14 @@ def test_parameters_and_defaults_are_those_of_the_function(group, name):
     }
     assert set(given) == set(wanted)
     for key, default in wanted.items():
+        default = list(default) if isinstance(default, tuple) else default
         assert given[key] == ("???" if default is inspect.Parameter.empty else default)
 
 
 @pytest.mark.parametrize("group", TABLES)
 def test_every_function_has_a_choice(group):
-    assert {load(group, name)["name"] for name in groups()[group]} == set(TABLES[group])
+    nodes = [load(group, name) for name in groups()[group]]
+    assert {node.get("task", node)["name"] for node in nodes} == set(TABLES[group])
 
 
 def test_real_mnist_is_built_where_it_is(mnist_dir):

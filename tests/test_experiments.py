@@ -1,5 +1,6 @@
 """What `check --run` runs, and the experiments that need a file of the user's."""
 
+import os
 import subprocess
 import sys
 
@@ -44,7 +45,8 @@ def test_pytest_collects_a_users_experiments(tmp_path):
 
 def test_pytest_collects_the_projects_own_and_skips_what_has_no_data(tmp_path):
     command = [*PYTEST, "--runner-experiments", str(CONF), "-k", "gate or mnist_first", "-rs"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    nothing = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}  # no MNIST in the cache
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=nothing)
     assert done.returncode == 0, done.stdout
     assert "4 passed, 1 skipped" in done.stdout
     assert "expected its files in data_dir or the cache" in done.stdout

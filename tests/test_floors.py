@@ -11,6 +11,7 @@ FLOORS = [
     {"nn", "data", "weights", "tables", "lookup", "environment"},
     {"config", "expect"},
     {"tasks", "report"},
+    {"pictures"},
     {"job"},
     {"compose", "sweeps"},
     {"app", "check", "choices", "cli", "pytest_plugin", "__main__", "__init__"},
@@ -27,7 +28,7 @@ LIBRARIES = {
     "config": set(),
     "tasks": {"numpy"},
     "report": {"numpy", "pandas", "rich", "matplotlib", "jinja2"},
-    "job": {"pandas", "threadpoolctl"},
+    "job": {"numpy", "pandas", "threadpoolctl"},
     "choices": set(),
 }
 HEAVY = {"pandas", "matplotlib", "mlxtend", "sklearn", "scipy.stats", "pooch"}

@@ -264,13 +264,23 @@ def test_bad_input_is_an_exception_of_python():
     assert issubclass(runner.BadInput, ValueError)
 
 
+CURVES = "learning_curves.png"
+PLANE = {"activations.png", "boundary.png", "confusion.png"}
+LEARNED = {"activations.png", "confusion.png", "first_layer.png", "images.png", CURVES}
+LEARNED |= {"misclassified.png"}
+
+
 @pytest.mark.parametrize(
     ("words", "drawn"),
     [
-        (["task=training", "dataset=digits", "epochs=1"], {"confusion.png", "learning_curves.png"}),
+        (["task=training", "dataset=digits", "epochs=1"], LEARNED),
         (["task=training", "dataset=digits", "epochs=1", "figures=none"], set()),
         (["dataset=and", "weights=none"], set()),
-        (["dataset=and", "weights=none", "figures=all"], {"confusion.png"}),
+        (["dataset=and", "weights=none", "figures=all"], PLANE),
+        (["task=perceptron", "dataset=xor"], {"boundary.png", "confusion.png", CURVES}),
+        (["task=functions"], {"functions.png"}),
+        (["task=descent"], {"path.png"}),
+        (["experiment=regression", "epochs=2"], {"fit.png", "activations.png", CURVES}),
     ],
 )
 def test_figures_are_drawn_when_asked_for(words, drawn):

@@ -102,3 +102,14 @@ def test_a_failing_job_leaves_its_row_and_the_others_go_on(here, capsys):
     assert "failed: RuntimeError: one" in capsys.readouterr().out
     (log,) = (here / "outputs/sweeps/s/jobs" / table["run_id"].iloc[1]).glob("*.log")
     assert "Traceback" in log.read_text(encoding="utf-8")
+
+
+def test_rosenblatts_rule_learns_14_of_the_16_functions_of_two_inputs():
+    tables = [[n >> i & 1 for i in range(4)] for n in range(16)]
+    swept = ",".join(str(table).replace(" ", "") for table in tables)
+    table = runner.sweep(["experiment=perceptron_truth_table", f"dataset.params.t={swept}"])
+    assert len(table) == 16
+    assert set(table["status"]) == {"completed"}
+    failed = table.loc[~table["converged"], "dataset.params.t"]
+    assert sorted(failed) == ["[0,1,1,0]", "[1,0,0,1]"]  # XOR and its complement
+    assert (table.loc[table["converged"], "accuracy"] == 1.0).all()

@@ -16,6 +16,7 @@ from .gates import GATES, gate
 from .inline import inline
 from .mnist import FILES, MIRRORS, MNIST, Official, find_official, mnist, read_official
 from .mnist5k import MNIST5K, library_file, library_order, mnist5k, read_library
+from .normal import normal
 from .source import read_bytes, sha256
 
 DATASETS: MappingProxyType[str, Callable[..., Dataset]] = MappingProxyType(
@@ -25,6 +26,7 @@ DATASETS: MappingProxyType[str, Callable[..., Dataset]] = MappingProxyType(
         "digits": digits,
         **{name: partial(gate, name) for name in GATES},
         "curve": curve,
+        "normal": normal,
         "inline": inline,
         "file": file,
     }

@@ -9,7 +9,7 @@ import numpy as np
 from runner.nn.checks import Array, number, require
 from runner.nn.training import Diverged, overflows
 
-BLOCK = 48  # samples taken together; more cost more products than they save calls
+BLOCK = 48  # samples taken together: more take longer in products than they save in calls
 
 
 class PassRecord(NamedTuple):
@@ -61,9 +61,8 @@ def perceptron(
     w
         First weights (1 + inputs, outputs), biases first, float32 or float64; left alone.
     average
-        Yield the mean of the weights after each step so far (Freund and
-        Schapire 1999, section 2.2, there as votes) in place of the last
-        ones; the rule goes on with the last ones.
+        Yield the mean of the weights after each step so far in place of the
+        last ones, with which the rule goes on (Freund and Schapire 1999).
     rng
         Draws a new order for each pass; None keeps the given one.
     prepare
@@ -72,20 +71,22 @@ def perceptron(
     Raises
     ------
     NeuralNetworkError
-        For other shapes or classes, or a learning rate not above 0.
+        For other shapes or classes, or a learning rate that is not above 0.
     Diverged
         After the pass in which a number overflows.
     """
-    _check(x, t, w, lr)
-    t, w, steps = np.asarray(t, w.dtype), w / float(lr), 0
-    updates, total = 0, np.zeros(w.shape) if average else None
+    _check(x, t, w, prepare)
+    info = np.finfo(w.dtype)
+    lr = number("lr", lr, least=float(info.tiny), below=float(info.max))
+    t, w, total = np.asarray(t, w.dtype), w / lr, np.zeros(w.shape) if average else None
+    updates = steps = 0
     for epoch in range(1, max_passes + 1):
         started = time.perf_counter()
         order = np.arange(len(x)) if rng is None else rng.permutation(len(x))
         with overflows():
             wrong = _one_pass(x, t, w, total, order, prepare)
             steps += len(x)
-            learned = (w if total is None else total / steps) * float(lr)
+            learned = (w if total is None else total / steps) * lr
         if not np.isfinite(learned).all():
             raise Diverged(f"pass {epoch}: weights are not finite")
         updates, error = updates + wrong, wrong / t.size
@@ -118,7 +119,7 @@ def _one_pass(
             remaining = np.arange(n, 0, -1, dtype=w.dtype)[:, None]
             total += n * w + block.T @ (remaining * errors)
         w += block.T @ errors
-        wrong += np.count_nonzero(errors)
+        wrong += int(np.count_nonzero(errors))
     return wrong
 
 
@@ -140,10 +141,12 @@ def _errors(x: Array, t: Array, w: Array, earlier: Array) -> Array:
     return errors
 
 
-def _check(x: Array, t: Array, w: Array, lr: float) -> None:
-    require(w.ndim == 2 and w.dtype in (np.float32, np.float64), "w", "a float matrix", w.shape)
-    shape = (len(x), w.shape[1])
+def _check(x: Array, t: Array, w: Array, prepare: Callable[[Array], Array]) -> None:
+    matrix = w.ndim == 2 and w.dtype in (np.float32, np.float64)
+    require(matrix, "w", "(1 + inputs, outputs) of float32 or float64", f"{w.shape} of {w.dtype}")
     require(len(x) >= 1, "x", "at least one sample", "none")
+    inputs, expected = prepare(x[:1]).shape, (1, len(w) - 1)
+    require(inputs == expected, "x", f"{expected[1]} inputs, as w has", inputs[1:])
+    shape = (len(x), w.shape[1])
     require(np.shape(t) == shape, "t", str(shape), np.shape(t))
     require(bool(np.isin(t, (0, 1)).all()), "t", "classes 0 and 1", np.unique(t).tolist())
-    require(number("lr", lr) > 0, "lr", "a number above 0", lr)

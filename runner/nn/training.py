@@ -33,7 +33,7 @@ class EpochRecord(NamedTuple):
 
 
 class Diverged(FloatingPointError):
-    """The loss or the parameters are no finite numbers any more."""
+    """Loss or parameters are not finite, or so large that rounding hides their gradient."""
 
 
 def fit(

@@ -18,7 +18,7 @@ def learning_curves(history: "pd.DataFrame") -> bytes:
     from matplotlib.ticker import MaxNLocator
 
     kinds = ["loss"] + ["accuracy"] * bool(history["test_accuracy"].notna().any())
-    figure = _figure(5.0 * len(kinds), 3.6)
+    figure = new_figure(5.0 * len(kinds), 3.6)
     epochs = history["epoch"].astype(int)
     for place, kind in enumerate(kinds, start=1):
         axes = figure.add_subplot(1, len(kinds), place)
@@ -29,7 +29,7 @@ def learning_curves(history: "pd.DataFrame") -> bytes:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
-    return _png(figure)
+    return to_png(figure)
 
 
 def confusion(table: "pd.DataFrame") -> bytes:
@@ -40,7 +40,7 @@ def confusion(table: "pd.DataFrame") -> bytes:
     counts = table.drop(columns="true").to_numpy(dtype=float)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = min(1.5 + 0.45 * len(counts), 20.0)
-    figure = _figure(size, size)
+    figure = new_figure(size, size)
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
@@ -49,16 +49,18 @@ def confusion(table: "pd.DataFrame") -> bytes:
             axes.text(column, row, f"{count:.0f}", ha="center", va="center", color=colour, size=7)
     classes = range(len(counts))
     axes.set(xlabel="predicted", ylabel="true", xticks=classes, yticks=classes)
-    return _png(figure)
+    return to_png(figure)
 
 
-def _figure(width: float, height: float) -> "Figure":
+def new_figure(width: float, height: float) -> "Figure":
+    """Return an empty figure of so many inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _png(figure: "Figure") -> bytes:
+def to_png(figure: "Figure") -> bytes:
+    """Return a figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     # Without the library's version, so that equal tables give equal files.
     figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})

@@ -34,7 +34,7 @@ def show_run(
     tables: Mapping[str, "pd.DataFrame"],
     folder: Path,
     console: Console,
-    outputs: "NDArray[Any] | None" = None,
+    arrays: "Mapping[str, NDArray[Any]] | None" = None,
 ) -> None:
     """Print what a run was, its accuracy by class, its times, and where its files are."""
     parts = [row[key] for key in ("task", "network", "activation", "output") if row.get(key)]
@@ -45,9 +45,15 @@ def show_run(
         console.print(accuracy(tables["accuracy"]))
     if "history" in tables:
         console.print(history(tables["history"]))
-    if outputs is not None and len(outputs) <= 10 and "accuracy" not in tables:
-        for line in outputs.tolist():
-            print_text(console, "y = " + " ".join(f"{value:.10g}" for value in line))
+    if row.get("converged") is not None:
+        print_text(console, convergence(row))
+    for name, array in small_arrays(arrays or {}, "accuracy" in tables).items():
+        comma = ", " if array.ndim == 1 else " "
+        for line in array.reshape(-1, array.shape[-1]).tolist():
+            numbers = comma.join(f"{value:.10g}" for value in line)
+            print_text(
+                console, f"{name} = [{numbers}]" if array.ndim == 1 else f"{name} = {numbers}"
+            )
     console.print(timing(tables["timing"]))
     if "expect" in tables:
         console.print(expectations(tables["expect"]))
@@ -92,6 +98,20 @@ def progress_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
         yield lambda done, total, what: bar.update(
             shown, completed=done, total=total, description=what
         )
+
+
+def convergence(row: Mapping[str, Any]) -> str:
+    """Say in words how a perceptron's learning ended."""
+    if row["converged"]:
+        return f"converged in {row['epochs']} passes"
+    reason = "the data is not linearly separable, or needs more passes"
+    return f"not converged in {row['epochs']} passes: {reason}"
+
+
+def small_arrays(arrays: "Mapping[str, NDArray[Any]]", measured: bool) -> "dict[str, NDArray[Any]]":
+    """Return the arrays that fit on a line or two: learned weights, and outputs without labels."""
+    named = {name: array for name, array in arrays.items() if array.ndim and array.size <= 20}
+    return {name: array for name, array in named.items() if name != "y" or not measured}
 
 
 def expectations(table: "pd.DataFrame") -> Table:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+EXACT = 10**7  # values of a range that are counted one by one
 WHOLE = ("data_dir", "output_dir", "sweep")  # no part of a job, so not to be swept over
 
 
@@ -41,7 +42,10 @@ def count(override: Override, options: Sequence[str]) -> int:
         start, stop, step = float(value.start or 0), float(value.stop or 0), float(value.step)
         if step == 0:
             raise unusable(override, "a step other than 0")
-        return max(0, math.ceil((stop - start) / step))
+        number = max(0, math.ceil((stop - start) / step))
+        if number > EXACT or isinstance(value.step, int):
+            return number
+        return sum(1 for _ in override.sweep_string_iterator())  # Hydra adds up fractions
     if isinstance(value, ChoiceSweep):
         return len(value.list)
     if isinstance(value, Glob):

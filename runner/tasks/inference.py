@@ -36,6 +36,7 @@ def run(setup: Setup, progress: Progress = no_progress) -> Records:
         progress(done, len(sizes), f"batch size {size}")
         records.timing += time_batches(setup, split.x, size)
         logits[size] = classify(setup, split.x, size)
+        progress(done + 1, len(sizes), f"batch size {size}")
     check_agreement(setup, logits)
     measure(setup, split, logits[sizes[-1]], records)
     records.trace = met(setup, split, sizes[-1])

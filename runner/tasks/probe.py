@@ -60,6 +60,6 @@ def attempt(field: str, what: str, function: Callable[..., Any], *arguments: Any
     """Return what a function gives; what it raises is bad input."""
     try:
         return function(*arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}"
         raise BadInput(field, f"a {what} of arrays", reason) from error

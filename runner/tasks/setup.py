@@ -204,23 +204,14 @@ def _load(name: str, maker: Callable[..., Any], params: dict[str, Any]) -> tuple
 _load_once = functools.lru_cache(maxsize=4)(_load)
 
 
-def _stamp(path: Any) -> object:
-    """Return what changes when a file does."""
-    try:
-        status = Path(path).stat()
-    except (OSError, TypeError, ValueError):
-        return None
-    return str(path), status.st_mtime_ns, status.st_size
-
-
 def load_weights(config: Config, folders: Sequence[Path]) -> Weights | None:
     """Return the given weights, None where they are to be drawn."""
     node = config.weights
     readers: dict[str, Callable[[], Weights | None]] = {
         "none": lambda: None,
         "inline": lambda: weight_files.from_arrays(node.params, "weights.params"),
-        "file": lambda: _read_weights(str(node.path), _stamp(node.path)),
-        "pretrained": lambda: _read_weights(str(PRETRAINED), _stamp(PRETRAINED)),
+        "file": lambda: weight_files.read(str(node.path)),
+        "pretrained": lambda: weight_files.read(PRETRAINED),
     }
     reader = find("weights.name", node.name, readers, folders)
     try:
@@ -230,11 +221,6 @@ def load_weights(config: Config, folders: Sequence[Path]) -> Weights | None:
     except WeightsError as error:
         field = "weights.path" if node.name == "file" else "weights"
         raise BadInput.because(field, error) from error
-
-
-@functools.lru_cache(maxsize=16)
-def _read_weights(path: str, stamp: object) -> Weights:
-    return weight_files.read(path)
 
 
 def make_output(config: Config, folders: Sequence[Path]) -> Output:
@@ -334,6 +320,9 @@ def check_output(config: Config, dataset: Dataset) -> None:
     learning them needs one with a slope, and cross-entropy needs probabilities.
     """
     name, loss = config.output.name, config.loss.name
+    if config.task.name == "perceptron" and dataset.classes is None:
+        got = "samples without labels" if dataset.t is None else "real-numbered targets"
+        raise BadInput("dataset", "classes to tell apart", got)
     if dataset.t is not None and dataset.classes is None:
         if name in OUTPUTS and name != "identity":
             raise BadInput("output", "identity (the targets are real numbers)", name)
@@ -383,7 +372,10 @@ def output_sizes(config: Config, dataset: Dataset) -> list[int]:
 def make_initializer(config: Config, folders: Sequence[Path]) -> Initializer:
     """Return what draws first weights."""
     maker = find("init.name", config.init.name, INITIALIZERS, folders)
-    initializer: Initializer = call("init.params", maker, config.init.params)
+    made = call("init.params", maker, config.init.params)
+    if not callable(made):
+        raise BadInput("init.name", "a function that returns a function", type(made).__name__)
+    initializer: Initializer = made
     if config.init.name not in INITIALIZERS:
         rng, dtype = np.random.default_rng(0), np.dtype(config.dtype)
         draw = functools.partial(initializer, activation_name="relu", rng=rng, dtype=dtype)

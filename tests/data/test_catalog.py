@@ -16,7 +16,7 @@ def test_datasets_that_need_something(tmp_path, mnist_dir):
     assert DATASETS["inline"](x=[[1.0]]).x.shape == (1, 1)
     assert DATASETS["file"](path=tmp_path / "a.csv").x.shape == (1, 1)
     assert DATASETS["mnist"](data_dir=mnist_dir).x.shape == (70000, 28, 28)
-    assert len(DATASETS) == 10
+    assert len(DATASETS) == 11
 
 
 @pytest.mark.parametrize("call", [fetch, verify])

@@ -1,37 +1,76 @@
 import itertools
-import math
 import re
 
 import numpy as np
 import pytest
 from scipy.optimize import linprog
+from sklearn.datasets import load_digits
 from sklearn.linear_model import Perceptron
 
 from runner.nn.checks import NeuralNetworkError
-from runner.nn.perceptron import perceptron
+from runner.nn.perceptron import BLOCK, perceptron
+from runner.nn.training import Diverged
 
-X = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
+X = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+AND, NAND, OR, XOR = ([0, 0, 0, 1], [1, 1, 1, 0], [0, 1, 1, 1], [0, 1, 1, 0])
+
+
+def learn(x, t, w=None, dtype=np.float64, **options):
+    """All passes of the rule, from weights 0 where none are given; one output for a flat t."""
+    x, t = np.asarray(x), np.asarray(t)
+    t = t[:, None] if t.ndim == 1 else t
+    w = np.zeros((1 + x.shape[1], t.shape[1]), dtype) if w is None else w
+    defaults = {"lr": 1.0, "gamma": 0.01, "max_passes": 100, "average": False, "rng": None}
+    return list(perceptron(x, t, w, prepare=np.asarray, **{**defaults, **options}))
+
+
+def plain_loop(x, t, w, orders, lr=1.0):
+    """The rule as it is written: (mistakes, weights, mean weights) after each pass."""
+    x, w, seen = np.column_stack([np.ones(len(x)), x]), w.copy(), []
+    made = []
+    for order in orders:
+        mistakes = 0
+        for i in order:
+            errors = t[i] - (x[i] @ w > 0)
+            w += lr * np.outer(x[i], errors)
+            mistakes += np.count_nonzero(errors)
+            seen.append(w.copy())
+        made.append((mistakes, w.copy(), np.mean(seen, axis=0)))
+    return made
+
+
+def given_order(x, passes):
+    return [range(len(x))] * passes
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """1,797 images of whole numbers from 0 to 16, and one-hot labels."""
+    x, t = load_digits(return_X_y=True)
+    return x, np.eye(10)[t]
 
 
 @pytest.mark.parametrize(
     ("t", "passes", "w"),
     [
-        pytest.param([0, 0, 0, 1], 6, [-2, 1, 2], id="and"),
-        pytest.param([1, 1, 1, 0], 6, [3, -1, -2], id="nand"),
-        pytest.param([0, 1, 1, 1], 4, [0, 1, 1], id="or"),
+        pytest.param(AND, 6, [-2, 1, 2], id="and"),
+        pytest.param(NAND, 6, [3, -1, -2], id="nand"),
+        pytest.param(OR, 4, [0, 1, 1], id="or"),
     ],
 )
-def test_book_gates(t, passes, w):
-    records = list(perceptron(X, np.array(t)))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_book_gates(t, passes, w, dtype):
+    records = learn(X, t, dtype=dtype)
     assert [record.epoch for record in records] == list(range(1, passes + 1))
-    np.testing.assert_array_equal(records[-1].w, w)
+    np.testing.assert_array_equal(records[-1].w[:, 0], w)
+    assert records[-1].w.dtype == dtype
     assert [record.converged for record in records] == [False] * (passes - 1) + [True]
     assert records[-1].error == 0
-    np.testing.assert_array_equal((X @ records[-1].w[1:] + records[-1].w[0] > 0), t)
+    np.testing.assert_array_equal(X @ records[-1].w[1:, 0] + records[-1].w[0] > 0, t)
 
 
 def test_book_xor_never_converges():
-    records = list(perceptron(X, np.array([0, 1, 1, 0])))
+    records = learn(X, XOR)
     assert [record.error for record in records] == [0.5, 0.75] + [1.0] * 98
     assert not any(record.converged for record in records)
     assert records[-1].updates == 2 + 3 + 4 * 98
@@ -46,75 +85,200 @@ def separable(t):
 
 def test_converges_for_the_14_separable_functions_of_two_inputs():
     functions = list(itertools.product([0, 1], repeat=4))
-    converged = [list(perceptron(X, np.array(t)))[-1].converged for t in functions]
+    converged = [learn(X, t)[-1].converged for t in functions]
     assert converged == [separable(t) for t in functions]
     assert (len(functions), sum(converged)) == (16, 14)
 
 
-def test_equals_scikit_learn():
+def assert_equal_passes(records, expected, column=1):
+    mistakes = np.diff([0, *(record.updates for record in records)])
+    assert mistakes.tolist() == [made[0] for made in expected]
+    for record, made in zip(records, expected, strict=True):
+        np.testing.assert_array_equal(record.w, made[column])
+
+
+@pytest.mark.parametrize("n", [1, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK + 7])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_equals_the_plain_loop_on_whole_numbers(n, outputs):
+    rng = np.random.default_rng(n)
+    x = rng.integers(-9, 10, (n, 4)).astype(float)
+    t = rng.integers(0, 2, (n, outputs)).astype(float)
+    expected = plain_loop(x, t, np.zeros((5, outputs)), given_order(x, 4))
+    assert_equal_passes(learn(x, t, gamma=1e-9, max_passes=4), expected[: passes_until_0(expected)])
+
+
+def passes_until_0(expected):
+    """The passes up to the first without a mistake, where the rule stops."""
+    return next((i + 1 for i, made in enumerate(expected) if made[0] == 0), len(expected))
+
+
+def test_equals_the_plain_loop_on_digits(digits):
+    x, t = digits
+    expected = plain_loop(x, t, np.zeros((65, 10)), given_order(x, 3))
+    assert_equal_passes(learn(x, t, gamma=1e-9, max_passes=3), expected)
+
+
+def test_equals_the_plain_loop_from_given_weights(digits):
+    x, t = digits
+    w = np.random.default_rng(0).integers(-50, 50, (65, 10)).astype(float)
+    kept = w.copy()
+    expected = plain_loop(x, t, w, given_order(x, 2), lr=0.5)
+    assert_equal_passes(learn(x, t, w, lr=0.5, gamma=1e-9, max_passes=2), expected)
+    np.testing.assert_array_equal(w, kept)
+
+
+def test_equals_the_plain_loop_in_shuffled_orders(digits):
+    x, t = digits
+    rng = np.random.default_rng(7)
+    orders = [rng.permutation(len(x)) for _ in range(2)]
+    expected = plain_loop(x, t, np.zeros((65, 10)), orders)
+    records = learn(x, t, gamma=1e-9, max_passes=2, rng=np.random.default_rng(7))
+    assert_equal_passes(records, expected)
+
+
+def test_average_equals_the_mean_over_all_steps():
+    # 64 samples, so that the mean over a power of two of whole numbers is exact.
+    rng = np.random.default_rng(0)
+    x = rng.integers(-9, 10, (64, 4)).astype(float)
+    t = rng.integers(0, 2, (64, 3)).astype(float)
+    records = learn(x, t, gamma=1e-9, max_passes=2, average=True)
+    assert_equal_passes(records, plain_loop(x, t, np.zeros((5, 3)), given_order(x, 2)), column=2)
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float32, 1e-6), (np.float64, 1e-13)])
+def test_average_on_digits(digits, dtype, rtol):
+    x, t = digits
+    expected = plain_loop(x, t, np.zeros((65, 10)), given_order(x, 3))
+    records = learn(x, t, dtype=dtype, gamma=1e-9, max_passes=3, average=True)
+    assert records[-1].w.dtype == dtype
+    np.testing.assert_allclose(records[-1].w, expected[-1][2], rtol=rtol)
+
+
+def scikit_learn(x, labels, w, passes):
+    """Its weights as (1 + inputs, outputs).
+
+    It corrects also a score of 0 of class 0, which this rule leaves alone. Random
+    first weights keep clear of a score of exactly 0, and so of that difference.
+    """
+    peer = Perceptron(shuffle=False, max_iter=passes, tol=None)
+    peer.fit(x, labels, coef_init=w[1:].T, intercept_init=w[0])
+    return np.vstack([peer.intercept_, peer.coef_.T])
+
+
+def test_equals_scikit_learn_on_two_classes():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(300, 4))
     t = (x @ [1, -2, 0.5, 1] + rng.normal(0, 0.5, 300) > 0).astype(int)
-    theirs = Perceptron(shuffle=False, max_iter=7, tol=None).fit(x, t)
-    record = list(perceptron(x, t, max_passes=7))[-1]
-    np.testing.assert_allclose(record.w[0], theirs.intercept_[0], rtol=1e-12)
-    np.testing.assert_allclose(record.w[1:], theirs.coef_[0], rtol=1e-12)
+    w = rng.normal(size=(5, 1))
+    record = learn(x, t, w, max_passes=7)[-1]
+    assert record.epoch == 7
+    np.testing.assert_allclose(record.w, scikit_learn(x, t, w, 7), rtol=1e-11)
+
+
+@pytest.mark.parametrize("passes", [1, 5])
+def test_equals_scikit_learn_one_against_the_rest(digits, passes):
+    x, t = digits
+    w = np.random.default_rng(1).normal(size=(65, 10))
+    record = learn(x, t, w, gamma=1e-9, max_passes=passes)[-1]
+    expected = scikit_learn(x, t.argmax(axis=1), w, passes)
+    np.testing.assert_allclose(record.w, expected, rtol=1e-10, atol=1e-10)
 
 
 def test_error_is_counted_during_the_pass():
-    # After the second pass of OR all four are right, but two were wrong while it went on.
-    second = list(perceptron(X, np.array([0, 1, 1, 1])))[1]
-    wrong_after = ((X @ second.w[1:] + second.w[0] > 0) != [0, 1, 1, 1]).mean()
-    assert second.error > wrong_after
+    # After the second pass of OR other samples are wrong than while it went on.
+    second = learn(X, OR)[1]
+    wrong_after = ((X @ second.w[1:, 0] + second.w[0] > 0) != OR).mean()
+    assert (second.error, wrong_after) == (0.5, 0.25)
 
 
-def test_learning_rate_scales_the_weights_alone():
-    t = np.array([0, 0, 0, 1])
-    full, half = list(perceptron(X, t)), list(perceptron(X, t, lr=0.5))
-    np.testing.assert_array_equal(half[-1].w, full[-1].w / 2)
-    assert [r.updates for r in half] == [r.updates for r in full]
+def test_error_is_the_mean_over_samples_and_outputs():
+    alone = [learn(X, t, max_passes=2)[-1] for t in (AND, OR)]
+    both = learn(X, np.column_stack([AND, OR]), max_passes=2)[-1]
+    assert both.error == (alone[0].error + alone[1].error) / 2
+    assert both.updates == alone[0].updates + alone[1].updates
+    np.testing.assert_array_equal(both.w, np.hstack([record.w for record in alone]))
+
+
+@pytest.mark.parametrize("lr", [0.5, 0.1, 0.01, 3.7])
+@pytest.mark.parametrize("t", [AND, NAND, OR, XOR])
+def test_learning_rate_scales_the_weights_alone(t, lr):
+    # Adding up multiples of 0.1 as they stand, NAND ends after 4 passes at [0.2, -0.1, -0.2].
+    full, scaled = learn(X, t), learn(X, t, lr=lr)
+    np.testing.assert_allclose(scaled[-1].w, full[-1].w * lr, rtol=1e-15)
+    assert [r.updates for r in scaled] == [r.updates for r in full]
 
 
 def test_gamma_above_the_error_stops_early():
-    records = list(perceptron(X, np.array([0, 1, 1, 0]), gamma=0.6))
+    records = learn(X, XOR, gamma=0.6)
     assert len(records) == 1
     assert records[0].converged
 
 
 def test_gamma_itself_is_not_below():
-    assert not next(perceptron(X, np.array([0, 1, 1, 0]), gamma=0.5)).converged
+    assert not learn(X, XOR, gamma=0.5, max_passes=1)[0].converged
 
 
 def test_records_keep_the_weights_of_their_pass():
-    records = list(perceptron(X, np.array([0, 0, 0, 1])))
-    assert len({tuple(record.w) for record in records[:-1]}) > 1
-    assert math.isfinite(sum(record.seconds for record in records))
+    records = learn(X, AND)
+    assert len({tuple(record.w[:, 0]) for record in records[:-1]}) > 1
+
+
+def test_prepare_sees_the_raw_samples_block_by_block():
+    raw = np.arange(4 * 130, dtype=np.uint8).reshape(130, 2, 2)
+    t, sizes = np.arange(130)[:, None] % 2, []
+
+    def prepare(batch):
+        assert batch.dtype == np.uint8
+        sizes.append(len(batch))
+        return batch.reshape(len(batch), 4) / 255
+
+    options = {"lr": 1.0, "gamma": 0.01, "max_passes": 2, "average": False, "rng": None}
+    made = list(perceptron(raw, t, np.zeros((5, 1)), prepare=prepare, **options))
+    expected = learn(raw.reshape(130, 4) / 255, t, max_passes=2)
+    np.testing.assert_array_equal(made[-1].w, expected[-1].w)
+    assert max(sizes) <= BLOCK
+    assert sum(sizes) == 1 + 2 * 130  # the first to see its form
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"), [(np.float32, np.float32), (np.float64, np.float64), (np.uint8, np.float64)]
-)
-def test_dtype(given, kept):
-    records = list(perceptron(X.astype(given), np.array([0.0, 0, 0, 1]), lr=np.float64(1)))
-    assert records[-1].w.dtype == kept
-    np.testing.assert_array_equal(records[-1].w, [-2, 1, 2])
-
-
-@pytest.mark.parametrize(
-    ("x", "t", "message"),
+    ("x", "t", "w", "message"),
     [
-        (X[0], [0], "x: expected (samples, inputs), got (2,)"),
-        (X, [[0], [0], [0], [1]], "t: expected (4,), got (4, 1)"),
-        (X, [0, 0, 1], "t: expected (4,), got (3,)"),
-        (X, [-1, -1, -1, 1], "t: expected classes 0 and 1, got [-1, 1]"),
+        (X, [[0], [0], [1]], np.zeros((3, 1)), "t: expected (4, 1), got (3, 1)"),
+        (X, [0, 0, 0, 1], np.zeros((3, 1)), "t: expected (4, 1), got (4,)"),
+        (X, [[-1], [-1], [-1], [1]], np.zeros((3, 1)), "t: expected classes 0 and 1, got [-1, 1]"),
+        (X[:0], np.zeros((0, 1)), np.zeros((3, 1)), "x: expected at least one sample, got none"),
+        (X[:, :1], np.zeros((4, 1)), np.zeros((3, 1)), "x: expected 2 inputs, as w has, got (1,)"),
+        (
+            X,
+            np.zeros((4, 1)),
+            np.zeros(3),
+            "w: expected (1 + inputs, outputs) of float32 or float64, got (3,) of float64",
+        ),
+        (
+            X,
+            np.zeros((4, 1)),
+            np.zeros((3, 1), int),
+            "w: expected (1 + inputs, outputs) of float32 or float64, got (3, 1) of int64",
+        ),
     ],
 )
-def test_bad_samples(x, t, message):
+def test_bad_samples(x, t, w, message):
+    options = {"lr": 1.0, "gamma": 0.01, "max_passes": 1, "average": False, "rng": None}
     with pytest.raises(NeuralNetworkError, match=f"^{re.escape(message)}$"):
-        next(perceptron(x, np.array(t)))
+        next(perceptron(x, np.array(t), w, prepare=np.asarray, **options))
 
 
-def test_bad_learning_rate():
-    message = "lr: expected a finite number, got nan"
+@pytest.mark.parametrize("lr", [np.nan, 0, -1, 1e-50, 1e50])
+def test_bad_learning_rate(lr):
+    bounds = ">= 1.17549e-38 and < 3.40282e+38"
+    message = f"lr: expected a finite number {bounds}, got {lr!r}"
     with pytest.raises(NeuralNetworkError, match=f"^{re.escape(message)}$"):
-        next(perceptron(X, np.array([0, 0, 0, 1]), lr=math.nan))
+        learn(X, AND, dtype=np.float32, lr=lr)
+
+
+def test_overflow_is_reported_and_not_learned():
+    x = np.full((4, 2), 1e30)
+    with pytest.raises(Diverged, match=r"^a score of the perceptron is not finite$"):
+        learn(x, XOR, dtype=np.float32)
+    with pytest.raises(Diverged, match=r"^pass 1: weights are not finite$"):
+        learn(x * 1e-12, AND, dtype=np.float32, lr=1e30)
