@@ -51,7 +51,7 @@ FILES = {
     "dataset/three.yaml": "name: own:three\n",
     "experiment/mine.yaml": "# @package _global_\ndefaults:\n  - override /activation: mish\n"
     "  - override /dataset: blobs\n  - override /output: sigmoid\n  - override /task: training\n"
-    "epochs: 20\n",
+    "epochs: 20\nexpect:\n  network: 2-50-100-1\n  accuracy: {at_least: 0.9}\n",
 }
 BAD = {
     "activation=three": "command line: activation: expected a function that returns a pair of "
@@ -158,6 +158,8 @@ def test_check_looks_at_this_folder_alone(mine, capsys):
         "dataset/blobs ok",
         "experiment/mine ok",
     ]
+    assert main(["check", "--config-dir", "mine", "--run"]) == 0
+    assert "2 expectations held" in capsys.readouterr().out
     (mine / "activation/three.yaml").write_text(FILES["activation/three.yaml"])
     assert main(["check", "--config-dir", "mine"]) == 1
     assert "a pair of functions" in capsys.readouterr().out

@@ -1,0 +1,40 @@
+import re
+from pathlib import Path
+
+import pytest
+from hydra.types import RunMode
+
+from runner.app import composer
+from runner.choices import groups
+
+ROOT = Path(__file__).resolve().parent.parent
+BOOK = (ROOT / "docs" / "book.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^runner (?!-m|check|data|schema)([^#\n`]*=[^#\n`]*)", BOOK, re.MULTILINE)
+COMMANDS += re.findall(r"`runner (experiment=[^`]*)`", BOOK)
+
+
+def test_every_experiment_is_in_the_table_with_its_own_words():
+    rows = re.findall(
+        r"^\| [^|]* \| `runner experiment=(\w+)[^|]*` \| (.*) \|$", BOOK, re.MULTILINE
+    )
+    told = {name: re.sub(r" \(book [^)]*\)$", "", about) for name, about in dict(rows).items()}
+    written = {
+        name: re.sub(r" \(book [^)]*\)$", "", about)
+        for name, about in groups()["experiment"].items()
+    }
+    assert told == written
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_composes(command):
+    with composer(builds=False) as hydra:
+        hydra.compose_config("config", command.split(), run_mode=RunMode.RUN)
+
+
+def test_readme_and_docs_name_files_that_exist():
+    for path in (ROOT / "README.md", ROOT / "docs" / "book.md"):
+        for name in re.findall(
+            r"`((?:tests|runner|conf|benchmarks|docs)/[\w/.]+)`", path.read_text()
+        ):
+            if "pretrained" not in name:
+                assert (ROOT / name).exists(), name
