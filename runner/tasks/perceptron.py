@@ -9,10 +9,10 @@ from runner.lookup import BadInput
 from runner.nn.outputs import identity
 from runner.nn.perceptron import PassRecord, perceptron
 from runner.nn.training import EpochRecord
-from runner.tasks.inference import classify, measure, met
-from runner.tasks.records import Progress, Records, accuracy_rows, no_progress, timing_row
+from runner.tasks.inference import classify
+from runner.tasks.records import Progress, Records, no_progress, timing_row
 from runner.tasks.setup import Setup, Split
-from runner.tasks.training import CHUNK, history_row, result, trained, whole
+from runner.tasks.training import CHUNK, finish, history_row, whole
 
 
 def check(setup: Setup) -> None:
@@ -84,12 +84,7 @@ def run(
         records.timing.append(timing_row("epoch", len(train.x), made.seconds, 1, made.epoch))
         records.result["converged"] = made.converged
         progress(made.epoch, limit, f"pass {min(made.epoch + 1, limit)}")
-    y = setup.network.output.forward(logits["train"])
-    records.accuracy += accuracy_rows(train, logits["train"], y, setup.classes, setup.head)
-    measure(setup, test, logits["test"], records)
-    records.trace = met(setup, train, setup.config.batch_size)
-    records.weights = trained(setup)
-    records.result |= result(records)
+    finish(setup, train, test, logits, records)
     return records
 
 

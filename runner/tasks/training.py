@@ -37,12 +37,7 @@ def run(setup: Setup, progress: Progress = no_progress) -> Records:
         size = setup.config.batch_size
         records.timing.append(timing_row("epoch", len(train.x), epoch.seconds, size, epoch.epoch))
         progress(epoch.epoch, epochs, f"epoch {min(epoch.epoch + 1, epochs)}")
-    y = setup.network.output.forward(logits["train"])
-    records.accuracy += accuracy_rows(train, logits["train"], y, setup.classes, setup.head)
-    measure(setup, test, logits["test"], records)
-    records.trace = met(setup, train, setup.config.batch_size)
-    records.weights = trained(setup)
-    records.result |= result(records)
+    finish(setup, train, test, logits, records)
     return records
 
 
@@ -62,6 +57,18 @@ def learn(setup: Setup, train: Split) -> Iterator[EpochRecord]:
         rng=setup.streams["shuffle"],
         prepare=setup.prepare,
     )
+
+
+def finish(
+    setup: Setup, train: Split, test: Split, logits: dict[str, Array], records: Records
+) -> None:
+    """Add to the records what a training leaves: measures of both splits, shapes and weights."""
+    y = setup.network.output.forward(logits["train"])
+    records.accuracy += accuracy_rows(train, logits["train"], y, setup.classes, setup.head)
+    measure(setup, test, logits["test"], records)
+    records.trace = met(setup, train, setup.config.batch_size)
+    records.weights = trained(setup)
+    records.result |= result(records)
 
 
 def whole(setup: Setup, split: Split, logits: Array) -> Row:
