@@ -226,9 +226,8 @@ def sweep(options: argparse.Namespace) -> int:
     from runner.report.terminal import show_sweep, terminal
 
     result = app.run_sweep(options.overrides, config_dir=options.config_dir)
-    show_sweep(result.results, result.planned, result.folder, terminal())
-    completed = int((result.results["status"] == "completed").sum())
-    return 0 if completed == result.planned else 1
+    show_sweep(result.results, result.planned, result.folder, terminal(), result.unexpected)
+    return 0 if len(result.results) == result.planned and not result.unexpected else 1
 
 
 def check(words: Sequence[str]) -> int:

@@ -45,20 +45,43 @@ def check_forms(expect: Mapping[str, Any]) -> None:
     """
     for name, wanted in expect.items():
         field = f"expect.{name}"
-        if not isinstance(wanted, Mapping):
-            if wanted is None:
-                raise BadInput(field, "a value, or value, tolerance, at_least, at_most", "none")
-            continue
-        for form, number in wanted.items():
-            if form not in FORMS:
-                raise BadInput(
-                    f"{field}.{form}", one_of(FORMS), form, hint=did_you_mean(form, FORMS)
-                )
-            real = isinstance(number, (int, float)) and not isinstance(number, bool)
-            if form != "value" and not (real and math.isfinite(number)):
-                raise BadInput(f"{field}.{form}", "a number", number)
-        if ("value" in wanted) == bool({"at_least", "at_most"} & set(wanted)):
-            raise BadInput(field, "a value or a band (at_least, at_most)", "both or neither")
+        form = wanted if isinstance(wanted, Mapping) else {"value": wanted}
+        for key, number in form.items():
+            if key not in FORMS:
+                raise BadInput(f"{field}.{key}", one_of(FORMS), key, hint=did_you_mean(key, FORMS))
+            if key != "value" and not _is_number(number):
+                raise BadInput(f"{field}.{key}", "a number", number)
+        banded = bool({"at_least", "at_most"} & set(form))
+        if ("value" in form) == banded or (banded and "tolerance" in form):
+            got = ", ".join(form)
+            raise BadInput(field, "a value, a value and a tolerance, or a band", got)
+        if form.get("tolerance", 0) < 0:
+            raise BadInput(f"{field}.tolerance", "at least 0", form["tolerance"])
+        if form.get("at_least", -math.inf) > form.get("at_most", math.inf):
+            raise BadInput(
+                field, "at_least below at_most", f"{form['at_least']}, {form['at_most']}"
+            )
+        if "value" in form:
+            _check_value(field, form["value"])
+
+
+def _check_value(field: str, value: Any) -> None:
+    """Refuse what nothing can be equal to."""
+    if isinstance(value, str):
+        return
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise BadInput(field, "rows of one length", value) from None
+    if array.dtype.kind not in "biufU" or (
+        array.dtype.kind == "f" and not np.isfinite(array).all()
+    ):
+        raise BadInput(field, "finite numbers, words or truth values", value)
+
+
+def _is_number(value: Any) -> bool:
+    real = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return real and math.isfinite(value)
 
 
 def judge(expect: Mapping[str, Any], recorded: Mapping[str, Any], dtype: str) -> list[Verdict]:
@@ -75,22 +98,24 @@ def judge(expect: Mapping[str, Any], recorded: Mapping[str, Any], dtype: str) ->
 
 def _verdict(name: str, wanted: Any, recorded: Mapping[str, Any], dtype: str) -> Verdict:
     form = wanted if isinstance(wanted, Mapping) else {"value": wanted}
-    tolerance = form.get("tolerance", TOLERANCES[dtype])
+    tolerance = form.get("tolerance")
     if name not in recorded:
         hint = did_you_mean(name, recorded)
         got = f"nothing recorded{'; ' + hint if hint else ''}"
         return Verdict(name, False, _words(form), got, "")
     got = recorded[name]
     if "value" in form:
-        held = equal(form["value"], got, tolerance)
-        shown = f"{tolerance:g}" if _is_float(form["value"], got) else "exact"
+        if tolerance is None and _is_float(form["value"], got):
+            tolerance = TOLERANCES[dtype]
+        held = equal(form["value"], got, tolerance or 0.0)
+        shown = "exact" if tolerance is None else f"{tolerance:g}"
     else:
         held, shown = _in_band(form, got), ""
     return Verdict(name, held, _words(form), short(got), shown)
 
 
 def equal(wanted: Any, got: Any, tolerance: float) -> bool:
-    """Say whether a value is the expected one; real numbers within a tolerance.
+    """Say whether a value is the expected one, numbers within a tolerance.
 
     Lists and arrays must have the same shape.
     """
@@ -101,9 +126,7 @@ def equal(wanted: Any, got: Any, tolerance: float) -> bool:
         return False
     if left.dtype.kind not in "iufb" or right.dtype.kind not in "iufb":
         return bool(np.array_equal(left, right))
-    if not _is_float(wanted, got):
-        return bool(np.array_equal(left, right))
-    return bool(np.all(np.abs(left - right.astype(np.float64)) <= tolerance))
+    return bool(np.all(np.abs(left.astype(np.float64) - right.astype(np.float64)) <= tolerance))
 
 
 def short(value: Any) -> str:

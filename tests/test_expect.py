@@ -35,6 +35,8 @@ RECORDED = {
         ({"accuracy": {"at_most": 0.7}}, False),
         ({"correct": 3}, True),
         ({"correct": 4}, False),
+        ({"correct": {"value": 5, "tolerance": 2}}, True),
+        ({"correct": {"value": 5, "tolerance": 1}}, False),
         ({"status": "completed"}, True),
         ({"status": "diverged"}, False),
         ({"converged": False}, True),
@@ -79,13 +81,18 @@ def test_nan_equals_nothing():
 @pytest.mark.parametrize(
     ("expect", "message"),
     [
-        ({"a": None}, "expect.a: expected a value, or value, tolerance, at_least, at_most, got"),
+        ({"a": None}, "expect.a: expected finite numbers, words or truth values, got null"),
         ({"a": {"at_last": 1}}, "expect.a.at_last: expected one of at_least, at_most, tolerance, "
          "value, got at_last; did you mean at_least?"),
         ({"a": {"at_least": "x"}}, "expect.a.at_least: expected a number, got x"),
-        ({"a": {"tolerance": 1}}, "expect.a: expected a value or a band (at_least, at_most), got "
-         "both or neither"),
-        ({"a": {"value": 1, "at_most": 1}}, "expect.a: expected a value or a band"),
+        ({"a": {"tolerance": 1}}, "expect.a: expected a value, a value and a tolerance, or a band, "
+         "got tolerance"),
+        ({"a": {"value": 1, "at_most": 1}}, "expect.a: expected a value, a value and a tolerance"),
+        ({"a": {"at_most": 1, "tolerance": 1}}, "expect.a: expected a value, a value and a"),
+        ({"a": {"at_least": 3, "at_most": 1}}, "expect.a: expected at_least below at_most, got 3"),
+        ({"a": {"value": 1, "tolerance": -1}}, "expect.a.tolerance: expected at least 0, got -1"),
+        ({"a": [[1], [1, 2]]}, "expect.a: expected rows of one length, got [[1], [1, 2]]"),
+        ({"a": float("nan")}, "expect.a: expected finite numbers, words or truth values, got nan"),
     ],
 )  # fmt: skip
 def test_forms_that_say_nothing_are_refused(expect, message):
@@ -161,3 +168,49 @@ def test_an_expected_divergence_is_as_expected(here):
 def test_expectations_are_no_part_of_what_a_run_is(here):
     with_them = runner.run(["experiment=and_gate"]).row["run_id"]
     assert runner.run(["experiment=and_gate", "expect.correct=3"]).row["run_id"] == with_them
+
+
+@pytest.mark.parametrize(
+    ("experiment", "word"),
+    [
+        ("child", "weights.params.b1=[-2]"),  # set by the parent
+        ("child", "dataset=xor"),  # chosen by the parent
+        ("[and_gate]", "dataset=xor"),
+        ("'and_gate'", "dataset=xor"),
+    ],
+)
+def test_what_is_inherited_or_listed_is_the_experiments_own(here, experiment, word):
+    (here / "mine" / "experiment").mkdir(parents=True)
+    text = "# @package _global_\n# A child\ndefaults:\n  - and_gate\nexpect:\n  correct: 4\n"
+    (here / "mine" / "experiment" / "child.yaml").write_text(text)
+    result = runner.run([f"experiment={experiment}", word], config_dir=here / "mine")
+    assert (result.verdicts, result.unchecked) == ([], [word])
+
+
+def test_a_sweep_answers_for_its_jobs_expectations(here, capsys):
+    words = ["-m", "experiment=and_gate", "seed=1,2"]
+    assert main(words) == 0
+    capsys.readouterr()
+    assert main([*words, "expect.correct=3"]) == 1
+    assert capsys.readouterr().out.count("correct: expected 3, got 4") == 2
+    assert main(["-m", "experiment=descent_diverges,descent"]) == 0  # a divergence is expected
+
+
+def test_check_says_what_it_did_not_check(here, capsys):
+    assert main(["check", "--run", "and_gate", "dataset=xor"]) == 0
+    out = capsys.readouterr().out
+    assert "not checked, changed by dataset=xor" in out
+
+
+def test_a_process_that_dies_is_one_finding(here, capsys):
+    (here / "mine" / "experiment").mkdir(parents=True)
+    (here / "mine" / "task").mkdir()
+    (here / "mine" / "own.py").write_text(
+        "import os\ndef dies(setup, progress):\n    os._exit(7)\n"
+    )
+    (here / "mine" / "task" / "dies.yaml").write_text("# Dies\nname: own:dies\n")
+    text = "# @package _global_\n# A child\ndefaults:\n  - and_gate\n{}expect:\n  correct: 4\n"
+    for name, more in (("lives", ""), ("dies", "  - override /task: dies\n")):
+        (here / "mine" / "experiment" / f"{name}.yaml").write_text(text.format(more))
+    assert main(["check", "--config-dir", "mine", "--run"]) == 1
+    assert "BrokenProcessPool" in capsys.readouterr().out

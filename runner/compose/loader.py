@@ -1,12 +1,13 @@
 """The one way in: every composition, of a run, a sweep or a worker, is checked here."""
 
+import re
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra.core.default_element import GroupDefault
+from hydra.core.default_element import ConfigDefault, GroupDefault
 from hydra.types import RunMode
 from omegaconf import Container, DictConfig, OmegaConf
 
@@ -78,7 +79,8 @@ class Loader(ConfigLoaderImpl):
         return cfg
 
     def _leave_out_expectations(self, cfg: DictConfig, overrides: list[str]) -> None:
-        names = [word.partition("=")[2] for word in overrides if word.startswith("experiment=")]
+        chosen = [word.partition("=")[2] for word in overrides if word.startswith("experiment=")]
+        names = [name for value in chosen for name in re.findall(r"[\w./-]+", value)]
         sets = [key for name in names for key in self._keys_of(f"experiment/{name}") if cfg.expect]
         changed = []
         for word in overrides:
@@ -97,7 +99,16 @@ class Loader(ConfigLoaderImpl):
         content = OmegaConf.to_container(loaded.config, resolve=False)
         defaults = [item for item in loaded.defaults_list or () if isinstance(item, GroupDefault)]
         groups = [str(item.group).lstrip("/") for item in defaults]
-        return [key for key, _ in leaves(content) if not key.startswith("expect")] + groups
+        own = [key for key, _ in leaves(content) if not key.startswith("expect")]
+        parents = [item for item in loaded.defaults_list or () if isinstance(item, ConfigDefault)]
+        folder = path.rpartition("/")[0]
+        inherited = [
+            key
+            for item in parents
+            if item.path not in (None, "_self_")
+            for key in self._keys_of(f"{folder}/{item.path}")
+        ]
+        return own + groups + inherited
 
     def _check(self, cfg: DictConfig, run_mode: RunMode) -> None:
         check_no_code(plain(cfg))

@@ -60,8 +60,14 @@ def show_run(
     print_text(console, shown(folder))
 
 
-def show_sweep(table: "pd.DataFrame", planned: int, folder: Path, console: Console) -> None:
-    """Print a sweep's rows, the reasons of those that failed, and where the table is."""
+def show_sweep(
+    table: "pd.DataFrame",
+    planned: int,
+    folder: Path,
+    console: Console,
+    unexpected: Sequence[str] = (),
+) -> None:
+    """Print a sweep's rows, what went otherwise than expected, and where the table is."""
     known = {column.name for column in RESULTS}
     varied = [name for name in CONFIGURED if differs(table[name])]
     extra = [name for name in table.columns if name not in known]
@@ -77,9 +83,8 @@ def show_sweep(table: "pd.DataFrame", planned: int, folder: Path, console: Conso
         for row in table.to_dict("records")
     ]
     console.print(grid(heads, rows, left=len(heads) - 4))
-    for row in table.to_dict("records"):
-        if row["status"] != "completed":
-            print_text(console, f"{row['run_id']}: {row['status']}: {row['error']}")
+    for line in unexpected:
+        print_text(console, line)
     completed = int((table["status"] == "completed").sum())
     print_text(console, f"{completed} of {planned} jobs completed")
     print_text(console, shown(folder / "results.csv"))

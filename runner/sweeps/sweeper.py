@@ -32,11 +32,15 @@ class RunnerSweeperConf:
 
 @dataclass
 class SweepResult:
-    """A sweep's folder, its results (one row per job), and how many jobs were planned."""
+    """A sweep's folder, its results (one row per job), and how many jobs were planned.
+
+    ``unexpected`` says in words which jobs did not complete or did not give what they expect.
+    """
 
     folder: Path
     results: "pd.DataFrame"
     planned: int
+    unexpected: list[str]
 
 
 class RunnerSweeper(Sweeper):
@@ -76,7 +80,7 @@ class RunnerSweeper(Sweeper):
             self.launcher.launch([job.overrides for job in jobs.values()], initial_job_idx=0)
         finally:
             results = store.merge_sweep(folder)
-        return SweepResult(folder, results, len(jobs))
+        return SweepResult(folder, results, len(jobs), unexpected(folder, results))
 
     def plan(self, arguments: Sequence[str]) -> dict[str, plan.Job]:
         """Return the jobs by their run_id: two that are the same run are one job."""
@@ -95,6 +99,24 @@ class RunnerSweeper(Sweeper):
             cfg = loader.load_sweep_config(self.config, list(job.overrides))
             jobs.setdefault(store.run_id(Path(cfg.hydra.sweep.subdir)), job)
         return jobs
+
+
+def unexpected(folder: Path, results: "pd.DataFrame") -> list[str]:
+    """Return a line for each job that did not complete, unless that was expected, or differs."""
+    lines = []
+    for row in results.to_dict("records"):
+        verdicts = store.read_expectations(folder / store.job_folder(str(row["run_id"])))
+        told = any(verdict["name"] == "status" for verdict in verdicts)
+        wrong = [
+            f"{verdict['name']}: expected {verdict['expected']}, got {verdict['got']}"
+            for verdict in verdicts
+            if not verdict["held"]
+        ]
+        if row["status"] != "completed" and not told:
+            wrong = [f"{row['status']}: {row['error']}"]
+        if wrong:
+            lines.append(f"{row['run_id']}: {'; '.join(wrong)}")
+    return lines
 
 
 def register() -> None:

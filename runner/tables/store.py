@@ -149,6 +149,15 @@ def read_table(path: Path, name: str) -> "pd.DataFrame":
     return table
 
 
+def read_expectations(folder: Path) -> list[dict[str, Any]]:
+    """Return the rows of a run's expect.csv, none where nothing was expected."""
+    path = folder / "expect.csv"
+    if not path.exists():
+        return []
+    rows: Any = read_table(path, "expect").to_dict("records")
+    return list(rows)
+
+
 def merge_sweep(folder: Path) -> "pd.DataFrame":
     """Write and return a sweep's results: a row per job that counts, in the plan's order.
 

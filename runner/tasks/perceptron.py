@@ -38,8 +38,10 @@ def check_params(params: Mapping[str, Any]) -> None:
     for name in {"lr", "gamma"} & set(params):
         value = params[name]
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not (number and 1e-30 <= value <= 1e30):  # what float32 can hold
-            raise BadInput(f"task.params.{name}", "a number from 1e-30 to 1e30", value)
+        # What float32 can hold; an error is a fraction.
+        most, said = (1e30, "1e30") if name == "lr" else (1.0, "1")
+        if not (number and 1e-30 <= value <= most):
+            raise BadInput(f"task.params.{name}", f"a number from 1e-30 to {said}", value)
     for name in {"shuffle", "average"} & set(params):
         if not isinstance(params[name], bool):
             raise BadInput(f"task.params.{name}", "true or false", params[name])

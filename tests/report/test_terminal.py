@@ -64,7 +64,8 @@ def test_a_sweep_names_what_failed_and_why():
         {"run_id": "bb", "status": "failed", "error": "RuntimeError: [boom]"},
     ]
     table = frame("results", rows).assign(**{"optimizer.params.lr": ["1", "2"]})
-    text = printed(lambda console: terminal.show_sweep(table, 3, Path("s"), console))
+    lines = ["bb: failed: RuntimeError: [boom]"]
+    text = printed(lambda console: terminal.show_sweep(table, 3, Path("s"), console, lines))
     assert "bb: failed: RuntimeError: [boom]" in text
     assert "1 of 3 jobs completed" in text
     assert "optimizer.params.lr" in text
