@@ -91,6 +91,8 @@ class RunResult:
         if set(weights) == {"W1", "b1"} and weights["b1"].size == 1:
             kept["weights b, w"] = np.append(weights["b1"], weights["W1"])
         arrays = self.records.arrays
+        if self.records.image is not None:
+            kept["image"] = self.records.image
         return kept | {name: arrays[name] for name in ("x", "y") if name in arrays}
 
     @property

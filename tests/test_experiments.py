@@ -44,7 +44,8 @@ def test_pytest_collects_a_users_experiments(tmp_path):
 
 
 def test_pytest_collects_the_projects_own_and_skips_what_has_no_data(tmp_path):
-    command = [*PYTEST, "--runner-experiments", str(CONF), "-k", "gate or mnist_first", "-rs"]
+    named = ["-k", "gate or mnist_first_labels"]
+    command = [*PYTEST, "--runner-experiments", str(CONF), *named, "-rs"]
     nothing = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}  # no MNIST in the cache
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=nothing)
     assert done.returncode == 0, done.stdout

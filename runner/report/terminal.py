@@ -47,6 +47,8 @@ def show_run(
         console.print(history(tables["history"]))
     if row.get("converged") is not None:
         print_text(console, convergence(row))
+    if arrays and "image" in arrays:
+        print_text(console, picture(arrays["image"]))
     for name, array in small_arrays(arrays or {}, "accuracy" in tables).items():
         comma = ", " if array.ndim == 1 else " "
         for line in array.reshape(-1, array.shape[-1]).tolist():
@@ -103,6 +105,14 @@ def progress_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
         yield lambda done, total, what: bar.update(
             shown, completed=done, total=total, description=what
         )
+
+
+def picture(image: "NDArray[Any]") -> str:
+    """Return an image (height, width) as characters, two wide each, dark where it is large."""
+    shades = " .:-=+*#%@"
+    largest = float(image.max()) or 1.0
+    levels = (image.astype(float) / largest * (len(shades) - 1)).round().astype(int)
+    return "\n".join("".join(2 * shades[level] for level in row).rstrip() for row in levels)
 
 
 def convergence(row: Mapping[str, Any]) -> str:

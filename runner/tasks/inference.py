@@ -40,6 +40,8 @@ def run(setup: Setup, progress: Progress = no_progress) -> Records:
     check_agreement(setup, logits)
     measure(setup, split, logits[sizes[-1]], records)
     records.trace = met(setup, split, sizes[-1])
+    if len(split.x) == 1 and split.x.ndim == 3:
+        records.image = split.x[0]
     seconds = statistics.median(
         row["seconds"] for row in records.timing if row["batch_size"] == sizes[-1]
     )

@@ -26,6 +26,7 @@ class Records:
     trace : every array that the first batch met on its way forward.
     confusion : (classes, classes), true class by predicted class, or None.
     weights : trained weights by name, or None where none were trained.
+    image : the one image that was classified, where it is one alone.
     """
 
     result: Row = field(default_factory=dict)
@@ -36,6 +37,7 @@ class Records:
     confusion: NDArray[np.int64] | None = None
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     weights: dict[str, NDArray[Any]] | None = None
+    image: NDArray[Any] | None = None
 
 
 def no_progress(done: int, total: int, what: str) -> None:

@@ -1,6 +1,7 @@
 import io
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 
@@ -89,3 +90,9 @@ def test_paths_below_the_current_folder_are_relative(tmp_path, monkeypatch):
 def test_missing_numbers_are_empty():
     assert terminal.digits(None) == terminal.digits(float("nan")) == terminal.digits(pd.NA) == ""
     assert terminal.whole(None) == terminal.whole(float("nan")) == terminal.whole(pd.NA) == ""
+
+
+def test_an_image_is_dark_where_it_is_large():
+    image = np.array([[0, 255, 0], [128, 255, 0], [0, 0, 0]], np.uint8)
+    assert terminal.picture(image) == "  @@\n++@@\n"  # 128/255 is the fifth of nine shades
+    assert terminal.picture(np.zeros((2, 2))) == "\n"
