@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from hydra import version
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
@@ -27,6 +28,7 @@ from runner.job import RunResult
 from runner.lookup import BadInput
 from runner.sweeps import sweeper
 from runner.sweeps.sweeper import SweepResult
+from runner.tables import store
 from runner.tasks.records import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -118,6 +120,7 @@ def run(
     *,
     config_dir: str | Path | None = None,
     progress: Progress = no_progress,
+    folder: Path | None = None,
 ) -> RunResult:
     """Do one run and return what it wrote.
 
@@ -125,6 +128,7 @@ def run(
     ----------
     overrides : as on the command line, ``["experiment=and_gate", "seed=1"]``.
     config_dir : a folder of one's own choices.
+    folder : that of the same run, which was stopped; a new one unless given.
 
     Raises
     ------
@@ -133,11 +137,51 @@ def run(
     """
     check_words(overrides)
     with composer(config_dir) as hydra:
-        ended = hydra.run("config", partial(task, progress=progress), list(overrides))
         loader: Any = hydra.config_loader
+        loader.folder = folder
+        ended = hydra.run("config", partial(task, progress=progress), list(overrides))
         result: RunResult = ended.return_value
         result.unchecked = list(loader.unchecked)
     return result
+
+
+def resume(folder: str | Path, *, progress: Progress = no_progress) -> RunResult | None:
+    """Go on with a run from its last checkpoint; return None where it is complete.
+
+    Raises
+    ------
+    BadInput
+        When the folder is not a run's, its checkpoint is damaged, or its
+        configuration, data, weights or code are no longer what they were.
+    """
+    place = Path(folder).resolve()  # its name says which run it is
+    try:
+        words, config_dir = command(place)
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise BadInput("", "the folder of a run", folder, where="resume") from error
+    record = store.read_record(place)
+    if record is not None and record.get("status") == "completed":
+        return None
+    try:
+        store.Checkpoint(place, store.run_id(place)).read()
+    except ValueError as error:
+        raise BadInput.because("", error, where="resume") from error
+    return run(words, config_dir=config_dir, progress=progress, folder=place)
+
+
+def command(folder: Path) -> tuple[list[str], str | None]:
+    """Return the words that a run was started with, and its folder of choices."""
+    recorded = folder / ".hydra"
+    words = yaml.safe_load((recorded / "overrides.yaml").read_bytes())
+    hydra = yaml.safe_load((recorded / "hydra.yaml").read_bytes())["hydra"]
+    words += [
+        word for word in hydra["overrides"]["hydra"] if not str(word).startswith("hydra.mode=")
+    ]
+    if not all(isinstance(word, str) for word in words):
+        raise TypeError("overrides are words")
+    sources = hydra["runtime"]["config_sources"]
+    own = [source["path"] for source in sources if source["provider"] == "command-line"]
+    return words, own[0] if own else None
 
 
 def sweep(overrides: Sequence[str], *, config_dir: str | Path | None = None) -> "pd.DataFrame":

@@ -14,9 +14,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from runner.lookup import BadInput, did_you_mean
+
+if TYPE_CHECKING:
+    from runner.job import RunResult
 
 HELP = """\
 usage: runner [options] [key=value ...]     one run, or with -m a sweep
@@ -207,14 +210,20 @@ def show(options: argparse.Namespace) -> int:
 def run(options: argparse.Namespace) -> int:
     """Do one run and show its tables."""
     from runner import app
-    from runner.report.terminal import progress_bar, show_run, shown, terminal
+    from runner.report.terminal import progress_bar, terminal
 
-    console = terminal()
-    with progress_bar(console) as progress:
+    with progress_bar(terminal()) as progress:
         result = app.run(options.overrides, config_dir=options.config_dir, progress=progress)
+    return show_result(result)
+
+
+def show_result(result: "RunResult") -> int:
+    """Show the tables of a run, or its one line where it did not complete."""
+    from runner.report.terminal import show_run, shown, terminal
+
     if result.status != "completed" and not result.verdicts:
         return complain(f"{shown(result.folder)}: {result.status}: {result.row['error']}", 1)
-    show_run(result.row, result.tables, result.folder, console, result.small)
+    show_run(result.row, result.tables, result.folder, terminal(), result.small)
     if result.unchecked:
         print("expectations not checked, changed by", *result.unchecked)
     return 0 if result.as_expected else 1
@@ -279,6 +288,26 @@ def choices(words: Sequence[str]) -> int:
     return 0
 
 
+def resume(words: Sequence[str]) -> int:
+    """Go on with a training that was stopped, from its last checkpoint."""
+    parser = Parser(prog="runner resume", description=resume.__doc__)
+    parser.add_argument("folder", metavar="DIR", help="the folder of the run")
+    folder = parser.parse_args(words).folder
+
+    from runner import app
+    from runner.report.terminal import progress_bar, terminal
+
+    with progress_bar(terminal()) as progress:
+        result = app.resume(folder, progress=progress)
+    if result is None:
+        print(f"{folder} is complete")
+        return 0
+    if result.status == "completed":
+        done = result.records.restored
+        print(f"went on after epoch {done}" if done else "no checkpoint: started over")
+    return show_result(result)
+
+
 def schema(words: Sequence[str]) -> int:
     """Print the JSON Schema of the configuration, or of the result tables."""
     import json
@@ -330,5 +359,6 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "check": check,
     "choices": choices,
     "data": data,
+    "resume": resume,
     "schema": schema,
 }

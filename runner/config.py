@@ -16,6 +16,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from runner.lookup import BadInput, NotGiven, one_of
 
 MISSING = "???"  # OmegaConf's word for "must be given"
+TASKS_WITHOUT_TRAINING = ("inference", "perceptron", "functions", "descent", "gradient")
 WIDE = 200  # hidden units from which a second thread pays
 
 
@@ -75,6 +76,29 @@ class Weights(Choice):
 
 
 @dataclass
+class Training:
+    """What a training does besides following the gradient; off unless given."""
+
+    dropout: float = key(0.0, "fraction of the hidden units that each sample does without")
+    input_dropout: float = key(0.0, "fraction of the inputs that each sample does without")
+    max_norm: float | None = key(None, "largest norm of the weights into a unit")
+    clip_norm: float | None = key(None, "largest norm of the whole gradient")
+    label_smoothing: float = key(0.0, "share of each target that is spread over all classes")
+    validation: int = key(
+        0, "samples at the end of the train split to measure on, not learn", minimum=0
+    )
+    patience: int | None = key(
+        None,
+        "stop after so many epochs without a lower validation loss, and go back to the lowest",
+        minimum=1,
+        unit="epochs",
+    )
+    checkpoint_every: int | None = key(
+        None, "save what `runner resume` goes on from", minimum=1, unit="epochs"
+    )
+
+
+@dataclass
 class Timing:
     """How often the inference task is timed, for each batch size."""
 
@@ -117,6 +141,7 @@ class Config:
         maximum=64,
     )
     figures: str = key("auto", "which pictures are drawn", choices=("auto", "all", "none"))
+    training: Training = key(Training, "what a training does besides following the gradient")
     timing: Timing = key(Timing, "repeats of the inference timing")
     expect: dict[str, Any] = key(
         {}, "what is recorded, by name: a value; or value and tolerance; or at_least, at_most"
@@ -144,6 +169,7 @@ def validate(config: Config) -> None:
             raise BadInput("network.activations", expected, given)
     if config.weights.name == "inline" and not config.weights.params:
         raise NotGiven("weights.params", "W1, b1, W2, ...")
+    check_training(config)
     learns = config.task.name in ("training", "perceptron")
     if learns and config.dataset.split != "auto":
         expected = "auto (training learns the train split and is measured on both)"
@@ -203,6 +229,17 @@ def check_batch_size(config: Config) -> None:
         raise BadInput("batch_size", "different sizes", sizes)
 
 
+def check_training(config: Config) -> None:
+    """Check that only a training is told how to train, and what its options need."""
+    options = config.training
+    for item in fields(options):
+        value = getattr(options, item.name)
+        if value != item.default and config.task.name in TASKS_WITHOUT_TRAINING:
+            raise BadInput(f"training.{item.name}", f"{item.default} unless task=training", value)
+    if options.patience is not None and options.validation == 0:
+        raise BadInput("training.validation", "at least 1 (patience watches its loss)", 0)
+
+
 def batch_sizes(config: Config) -> list[int]:
     """Return the batch sizes as a list."""
     return list(config.batch_size) if isinstance(config.batch_size, list) else [config.batch_size]
@@ -223,7 +260,7 @@ def identity(config: Config) -> dict[str, Any]:
     plain = dataclasses.asdict(config)
     for name in ("sweep", "data_dir", "output_dir", "figures", "threads", "expect"):
         del plain[name]
-    del plain["dataset"]["path"], plain["weights"]["path"]
+    del plain["dataset"]["path"], plain["weights"]["path"], plain["training"]["checkpoint_every"]
     return plain
 
 

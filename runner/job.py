@@ -43,6 +43,7 @@ TASKS: dict[str, Callable[..., Records]] = {
 }
 # What a task can refuse before it runs.
 CHECKS: dict[str, Callable[[Setup], object]] = {
+    "training": training.check,
     "perceptron": perceptron.check,
     "functions": lambda setup: functions.run(setup, **setup.config.task.params),
     "descent": descent.check_setup,
@@ -208,6 +209,8 @@ def run(
     setup = prepare(config, folders)
     identity = _identity(setup, folders, in_sweep)
     task = task_function(config, folders)
+    checkpoint = store.Checkpoint(folder, identity.run_id)
+    setup.storage = checkpoint
     log.info("%s: %s starts", identity.run_id, config.task.name)
     ending = attempt(lambda: task(setup, progress), identity.threads)
     row = {
@@ -227,6 +230,8 @@ def run(
     if ending.status == "completed" and draws(setup, in_sweep):
         pictures = draw(setup, ending.records, tables)
     write(result, identity, pictures)
+    if ending.status == "completed":
+        checkpoint.remove()
     log.info("%s: %s", identity.run_id, ending.status)
     if ending.interrupt is not None:
         raise ending.interrupt

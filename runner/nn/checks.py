@@ -42,3 +42,9 @@ def number(what: str, value: float, *, least: float = -math.inf, below: float = 
     in_range = is_number and math.isfinite(value) and least <= value < below
     require(in_range, what, expected, repr(value))
     return float(value)
+
+
+def check_shape(what: str, array: Array, shape: tuple[int, ...]) -> None:
+    """Raise a NeuralNetworkError where the array has another shape."""
+    if array.shape != shape:
+        raise NeuralNetworkError(f"{what}: expected {shape}, got {array.shape}")

@@ -10,7 +10,7 @@ import numpy as np
 from runner.nn import outputs
 from runner.nn.activations import softplus, vanishes
 from runner.nn.checks import Array, number
-from runner.nn.outputs import Output
+from runner.nn.outputs import Output, softmax_into
 
 DELTA = 1e-7  # keeps the logarithm of an output of 0 finite (book 4.2.2)
 
@@ -19,11 +19,12 @@ class Head(NamedTuple):
     """What follows the last layer's logits: output function and loss in one.
 
     ``value`` gives the mean loss of a batch from the logits ``a`` and the
-    targets ``t``, both (batch, outputs); ``gradient`` gives dL/da of that mean.
+    targets ``t``, both (batch, outputs); ``backward`` gives it too, and
+    writes dL/da of that mean into its third argument.
     """
 
     value: Callable[[Array, Array], float]
-    gradient: Callable[[Array, Array], Array]
+    backward: Callable[[Array, Array, Array], float]
 
 
 class Loss(NamedTuple):
@@ -47,11 +48,12 @@ def head(loss: Loss, output: Output, output_name: str) -> Head:
     def value(a: Array, t: Array) -> float:
         return loss.value(output.forward(a), t)
 
-    def gradient(a: Array, t: Array) -> Array:
+    def backward(a: Array, t: Array, da: Array) -> float:
         y = output.forward(a)
-        return output.backward(y, loss.gradient(y, t))
+        np.copyto(da, output.backward(y, loss.gradient(y, t)))
+        return loss.value(y, t)
 
-    return Head(value, gradient)
+    return Head(value, backward)
 
 
 def sum_squares() -> Loss:
@@ -103,19 +105,27 @@ def _softmax_cross_entropy(delta: float) -> Head:
 
     Each row of t sums to 1 (book 5.6.3, app. A).
     """
-    softmax = outputs.softmax().forward
 
-    @vanishes
-    def value(a: Array, t: Array) -> float:
-        if delta > 0:
-            return -_mean(t * np.log(softmax(a) + delta))
+    def exact(a: Array, t: Array) -> float:
         a = a - np.max(a, axis=1, keepdims=True)
         return _mean(t * (np.log(np.sum(np.exp(a), axis=1, keepdims=True)) - a))
 
-    def gradient(a: Array, t: Array) -> Array:
-        return (softmax(a) - t) / len(a)
+    def of_outputs(y: Array, t: Array) -> float:
+        return -_mean(t * np.log(y + delta))
 
-    return Head(value, gradient)
+    @vanishes
+    def value(a: Array, t: Array) -> float:
+        return of_outputs(softmax_into(a), t) if delta > 0 else exact(a, t)
+
+    @vanishes
+    def backward(a: Array, t: Array, da: Array) -> float:
+        y = softmax_into(a, out=da)
+        loss = of_outputs(y, t) if delta > 0 else exact(a, t)
+        da -= t
+        da /= len(a)
+        return loss
+
+    return Head(value, backward)
 
 
 def _step_cross_entropy(delta: float) -> Head:
@@ -126,10 +136,11 @@ def _step_cross_entropy(delta: float) -> Head:
     def value(a: Array, t: Array) -> float:
         return _mean(np.where(step(a) == t, 0.0, price))
 
-    def gradient(a: Array, t: Array) -> Array:
-        return np.zeros_like(a)
+    def backward(a: Array, t: Array, da: Array) -> float:
+        da[...] = 0
+        return value(a, t)
 
-    return Head(value, gradient)
+    return Head(value, backward)
 
 
 def _binary_cross_entropy(delta: float) -> Head:
@@ -146,15 +157,16 @@ def _binary_cross_entropy(delta: float) -> Head:
             return -_mean(t * np.log(sigmoid(a) + delta) + (1 - t) * np.log(sigmoid(-a) + delta))
         return _mean(log_1_exp(a) - t * a)
 
-    def gradient(a: Array, t: Array) -> Array:
-        return (sigmoid(a) - t) / len(a)
+    def backward(a: Array, t: Array, da: Array) -> float:
+        np.divide(sigmoid(a) - t, len(a), out=da)
+        return value(a, t)
 
-    return Head(value, gradient)
+    return Head(value, backward)
 
 
 def _mean(losses: Array) -> float:
     """Sum over the outputs, mean over the batch; added up in float64, whatever the dtype."""
-    return float(np.sum(losses, dtype=np.float64)) / len(losses)
+    return float(np.add.reduce(losses, axis=None, dtype=np.float64)) / len(losses)
 
 
 LOSSES: dict[str, Callable[..., Loss]] = {

@@ -1,16 +1,19 @@
-"""The multilayer perceptron: its parameters, the way forward and the way back (book ch. 3.4, 5)."""
+"""The multilayer perceptron: its parameters and the way forward (book ch. 3.4)."""
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from runner.nn.activations import Activation
-from runner.nn.checks import Array, require
+from runner.nn.checks import Array, check_shape, require
 from runner.nn.initializers import Initializer
-from runner.nn.losses import Head
 from runner.nn.outputs import Output
+
+ROWS = 256  # samples that go forward together: their arrays stay in the cache
+FEW = 16
 
 
 class MLP:
@@ -29,10 +32,12 @@ class MLP:
 
     Attributes
     ----------
-    parameters, gradients
-        Flat vectors of all weights and biases, and of the loss's gradient in them.
-    W, b, dW, db
-        Views into both, by layer: (fan_in, fan_out) and (fan_out,).
+    parameters
+        Flat vector of all weights and biases: W1, b1, W2, b2, ...
+    W, b
+        Views into it, by layer: (fan_in, fan_out) and (fan_out,).
+    Wb
+        Both in one, the bias as the last row: (fan_in + 1, fan_out).
 
     Raises
     ------
@@ -56,9 +61,8 @@ class MLP:
         require(self.dtype in (np.float32, np.float64), "dtype", "float32 or float64", self.dtype)
         count = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(self.sizes))
         self.parameters = np.zeros(count, self.dtype)
-        self.gradients = np.zeros(count, self.dtype)
-        self.W, self.b = _views(self.parameters, self.sizes)
-        self.dW, self.db = _views(self.gradients, self.sizes)
+        self.Wb = layers(self.parameters, self.sizes)
+        self.W, self.b = [Wb[:-1] for Wb in self.Wb], [Wb[-1] for Wb in self.Wb]
 
     def initialize(
         self, initializer: Initializer, names: Sequence[str], *, rng: np.random.Generator
@@ -85,10 +89,8 @@ class MLP:
 
     def logits(self, x: ArrayLike) -> Array:
         """Return the last layer's ``a``, (batch, outputs), for inputs ``x``, (batch, inputs)."""
-        z = self._batch(x)
-        for W, b, activation in zip(self.W[:-1], self.b[:-1], self.activations, strict=True):
-            z = activation.forward(_affine(z, W, b))
-        return _affine(z, self.W[-1], self.b[-1])
+        x = np.asarray(x)
+        return Forward(self, rows=min(max(len(x), 1), ROWS) if x.ndim else 1)(x)
 
     def forward(self, x: ArrayLike) -> Array:
         """Return the outputs ``y``, (batch, outputs), for inputs ``x``, (batch, inputs)."""
@@ -96,75 +98,76 @@ class MLP:
 
     def trace(self, x: ArrayLike) -> list[tuple[str, Array]]:
         """Return every array met on the way forward, by the book's names x, W1, b1, a1, z1, ..."""
-        x = self._batch(x)
-        z, a = self._layers(x)
-        met = [("x", x)]
-        for i in range(len(self.W)):
-            met += [(f"W{i + 1}", self.W[i]), (f"b{i + 1}", self.b[i]), (f"a{i + 1}", a[i])]
-            if i < len(self.activations):
-                met.append((f"z{i + 1}", z[i + 1]))
-        return [*met, ("y", self.output.forward(a[-1]))]
+        z = np.asarray(x, self.dtype)
+        check_shape("x", z, (len(z) if z.ndim else 1, self.sizes[0]))
+        met = [("x", z)]
+        for i, (W, b) in enumerate(zip(self.W, self.b, strict=True), start=1):
+            a = z @ W + b
+            met += [(f"W{i}", W), (f"b{i}", b), (f"a{i}", a)]
+            if i < len(self.W):
+                z = self.activations[i - 1].forward(a)
+                met.append((f"z{i}", z))
+        return [*met, ("y", self.output.forward(a))]
 
-    def backward(self, x: ArrayLike, t: ArrayLike, head: Head) -> float:
-        """Fill ``gradients`` by back-propagation and return the mean loss of the batch (book 5.7).
 
-        Parameters
-        ----------
-        x
-            Inputs (batch, inputs).
-        t
-            Targets (batch, outputs), one-hot for classes.
-        head
-            Output function and loss in one, from ``losses.head``.
+class Forward:
+    """The way forward for many samples, through arrays that are made once.
+
+    A bias is the weight of an input that is always 1: the inputs of each
+    layer end in a column of ones, and one product does for W and b.
+
+    Parameters
+    ----------
+    network
+        The first layer's weights are copied, the others used as they are at each call.
+    rows
+        Samples taken together, at most.
+    scale
+        Factor of the inputs. It goes into the copy of the first weights, so
+        that images of bytes need no division: (s x) W = x (s W).
+    """
+
+    def __init__(self, network: MLP, rows: int = ROWS, scale: float = 1.0) -> None:
+        self.network, self.rows = network, rows
+        # Few rows times a matrix is faster where its columns lie together.
+        Wb = np.array(network.Wb[0], order="F" if rows <= FEW else "C")
+        Wb[:-1] *= float(scale)
+        self.Wb = [Wb, *network.Wb[1:]]
+        z1 = [np.ones((rows, fan_in + 1), network.dtype) for fan_in in network.sizes[:-1]]
+        a = [np.empty((rows, units), network.dtype) for units in network.sizes[1:-1]]
+        self.arrays = cache(
+            lambda n: ([z[:n] for z in z1], [z[:n, :-1] for z in z1], [each[:n] for each in a])
+        )
+
+    def __call__(self, x: Array) -> Array:
+        """Return the logits (samples, outputs) of real ``x``, (samples, inputs), of any dtype.
 
         Raises
         ------
         NeuralNetworkError
-            Where a shape is another one.
+            Where the shape is another one.
         """
-        z, a = self._layers(self._batch(x))
-        t = np.asarray(t, self.dtype)
-        require(t.shape == a[-1].shape, "t", str(a[-1].shape), t.shape)
-        loss, da = head.value(a[-1], t), head.gradient(a[-1], t)
-        for i in reversed(range(len(self.W))):
-            np.matmul(z[i].T, da, out=self.dW[i])
-            np.sum(da, axis=0, out=self.db[i])
-            if i > 0:
-                da = da @ self.W[i].T
-                da *= self.activations[i - 1].slope(a[i - 1])
-        return loss
+        check_shape("x", x, (len(x) if x.ndim else 1, self.network.sizes[0]))
+        logits = np.empty((len(x), self.network.sizes[-1]), self.network.dtype)
+        for first in range(0, len(x), self.rows):
+            rows = slice(first, first + self.rows)
+            self._some(x[rows], logits[rows])
+        return logits
 
-    def _layers(self, x: Array) -> tuple[list[Array], list[Array]]:
-        """Return the inputs z of each layer, x the first, and what each makes of them, a."""
-        z, a = [x], []
-        for i, (W, b) in enumerate(zip(self.W, self.b, strict=True)):
-            a.append(_affine(z[i], W, b))
-            if i < len(self.activations):
-                z.append(self.activations[i].forward(a[i]))
-        return z, a
-
-    def _batch(self, x: ArrayLike) -> Array:
-        x = np.asarray(x, self.dtype)
-        matches = x.ndim == 2 and x.shape[1] == self.sizes[0]
-        require(matches, "x", f"(batch, {self.sizes[0]})", x.shape)
-        return x
+    def _some(self, x: Array, logits: Array) -> None:
+        z1, z, a = self.arrays(len(x))
+        np.copyto(z[0], x, casting="same_kind")
+        for i, activation in enumerate(self.network.activations):
+            activation.forward(np.dot(z1[i], self.Wb[i], out=a[i]), out=z[i + 1])
+        np.dot(z1[-1], self.Wb[-1], out=logits)
 
 
-def _affine(z: Array, W: Array, b: Array) -> Array:
-    a: Array = z @ W
-    a += b
-    return a
-
-
-def _views(vector: Array, sizes: Sequence[int]) -> tuple[list[Array], list[Array]]:
-    """Cut a flat vector into W1, b1, W2, b2, ..."""
-    W, b, start = [], [], 0
-    for fan_in, fan_out in pairwise(sizes):
-        middle = start + fan_in * fan_out
-        W.append(vector[start:middle].reshape(fan_in, fan_out))
-        b.append(vector[middle : middle + fan_out])
-        start = middle + fan_out
-    return W, b
+def layers(vector: Array, sizes: Sequence[int]) -> list[Array]:
+    """Cut a flat vector into views (fan_in + 1, fan_out) by layer, the bias as the last row."""
+    shapes = [(fan_in + 1, fan_out) for fan_in, fan_out in pairwise(sizes)]
+    starts = np.cumsum([0, *(rows * columns for rows, columns in shapes)])
+    cut = [vector[start:stop] for start, stop in pairwise(starts)]
+    return [part.reshape(shape) for part, shape in zip(cut, shapes, strict=True)]
 
 
 def _named(

@@ -1,7 +1,8 @@
 """How the parameters follow their gradients (book ch. 6.1).
 
-An optimizer works in place on flat vectors. Its state is made at the first
-update: one optimizer belongs to one network. ``weight_decay`` adds
+An optimizer works in place on flat vectors, block by block, so that what one
+line leaves in the cache the next one finds there. Its state is made at the
+first update: one optimizer belongs to one network. ``weight_decay`` adds
 ``weight_decay · parameters`` to the gradients, biases included, as in PyTorch
 (book 6.4.2 leaves the biases out).
 """
@@ -9,54 +10,106 @@ update: one optimizer belongs to one network. ``weight_decay`` adds
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
 from runner.nn.checks import Array, number
+
+BLOCK = 1 << 16  # numbers of each vector that are worked on together
+FLUSH = 100  # updates between two looks for denormal numbers, which are slow to compute with
 
 
 class Optimizer(Protocol):
     """Anything with this update."""
 
     def update(self, parameters: Array, gradients: Array, lr: float) -> None:
-        """Change ``parameters``, (n,), in place by one step of learning rate ``lr``."""
+        """Change ``parameters``, (n,), in place by one step of learning rate ``lr``.
+
+        What is left in ``gradients`` is of no more use.
+        """
         ...
 
 
 @dataclass
-class SGD:
-    """w ← w - lr g (book eq. 6.1)."""
+class Blockwise:
+    """What the optimizers here share: their state, weight decay, and the loop over blocks.
 
-    weight_decay: float = 0.0
+    Attributes
+    ----------
+    MOMENTS
+        How many vectors of the parameters' size the state has.
+    moments, updates
+        These vectors, and the number of updates so far.
+    """
+
+    MOMENTS: ClassVar[int] = 0
+    weight_decay: float = field(default=0.0, kw_only=True)
+    updates: int = field(default=0, init=False, repr=False)
+    moments: list[Array] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.weight_decay = number("weight_decay", self.weight_decay, least=0)
 
     def update(self, parameters: Array, gradients: Array, lr: float) -> None:
         """Take one step."""
-        parameters -= lr * _decayed(gradients, parameters, self.weight_decay)
+        while len(self.moments) < self.MOMENTS:
+            self.moments.append(np.zeros_like(parameters))
+        self.updates += 1
+        vectors, spare = (parameters, gradients, *self.moments), np.empty_like(parameters[:BLOCK])
+        for first in range(0, len(parameters), BLOCK):
+            p, g, *moments = [vector[first : first + BLOCK] for vector in vectors]
+            s = spare[: len(p)]
+            if self.weight_decay:
+                g += np.multiply(p, self.weight_decay, out=s)
+            self.step(p, g, s, lr, *moments)
+        if self.updates % FLUSH == 0:
+            for moment in self.moments:
+                moment[np.abs(moment) < np.finfo(moment.dtype).tiny] = 0
+
+    def step(self, p: Array, g: Array, s: Array, lr: float, *moments: Array) -> None:
+        """Change one block of the parameters; ``g`` and the spare ``s`` may be overwritten."""
+        raise NotImplementedError
+
+
+class Linear(Blockwise):
+    """An optimizer whose step is linear in the gradients: lr may as well come with them.
+
+    Where it does, as a factor of the loss, ``update`` gets 1, and a pass
+    over all gradients is saved.
+    """
 
 
 @dataclass
-class Momentum:
+class SGD(Linear):
+    """w ← w - lr g (book eq. 6.1)."""
+
+    def step(self, p: Array, g: Array, s: Array, lr: float, *moments: Array) -> None:
+        """Change one block."""
+        if lr != 1:
+            g *= lr
+        p -= g
+
+
+@dataclass
+class Momentum(Linear):
     """v ← μ v - lr g, w ← w + v, with μ = ``momentum`` (book eq. 6.3, 6.4; Polyak 1964)."""
 
+    MOMENTS = 1
     momentum: float = 0.9
-    weight_decay: float = 0.0
-    velocity: Array | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.momentum = number("momentum", self.momentum, least=0, below=1)
-        self.weight_decay = number("weight_decay", self.weight_decay, least=0)
 
-    def update(self, parameters: Array, gradients: Array, lr: float) -> None:
-        """Take one step."""
-        if self.velocity is None:
-            self.velocity = np.zeros_like(parameters)
-        self.velocity *= self.momentum
-        self.velocity -= lr * _decayed(gradients, parameters, self.weight_decay)
-        parameters += self.velocity
+    def step(self, p: Array, g: Array, s: Array, lr: float, *moments: Array) -> None:
+        """Change one block."""
+        (v,) = moments
+        v *= self.momentum
+        if lr != 1:
+            g *= lr
+        v -= g
+        p += v
 
 
 @dataclass
@@ -67,61 +120,62 @@ class Nesterov(Momentum):
     PyTorch's ``SGD(nesterov=True)`` at a constant learning rate.
     """
 
-    def update(self, parameters: Array, gradients: Array, lr: float) -> None:
-        """Take one step."""
-        if self.velocity is None:
-            self.velocity = np.zeros_like(parameters)
-        descent = lr * _decayed(gradients, parameters, self.weight_decay)
-        self.velocity *= self.momentum
-        self.velocity -= descent
-        parameters += self.momentum * self.velocity
-        parameters -= descent
+    def step(self, p: Array, g: Array, s: Array, lr: float, *moments: Array) -> None:
+        """Change one block."""
+        (v,) = moments
+        v *= self.momentum
+        if lr != 1:
+            g *= lr
+        v -= g
+        p += np.multiply(v, self.momentum, out=s)
+        p -= g
 
 
 @dataclass
-class AdaGrad:
+class AdaGrad(Blockwise):
     """h ← h + g², w ← w - lr g / (√h + eps) (book eq. 6.5, 6.6; Duchi et al. 2011)."""
 
+    MOMENTS = 1
     eps: float = 1e-7
-    squares: Array | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.eps = number("eps", self.eps, least=0)
 
-    def update(self, parameters: Array, gradients: Array, lr: float) -> None:
-        """Take one step."""
-        if self.squares is None:
-            self.squares = np.zeros_like(parameters)
-        self.squares += gradients * gradients
-        parameters -= lr * gradients / (np.sqrt(self.squares) + self.eps)
+    def step(self, p: Array, g: Array, s: Array, lr: float, *moments: Array) -> None:
+        """Change one block."""
+        (h,) = moments
+        h += np.square(g, out=s)
+        _descend(p, g, h, s, lr, self.eps)
 
 
 @dataclass
-class RMSprop:
+class RMSprop(Blockwise):
     """h ← alpha h + (1 - alpha) g², w ← w - lr g / (√h + eps).
 
     Tieleman & Hinton 2012 (Coursera, lecture 6.5), in PyTorch's form and words.
     """
 
+    MOMENTS = 1
     alpha: float = 0.99
     eps: float = 1e-7
-    squares: Array | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.alpha = number("alpha", self.alpha, least=0, below=1)
         self.eps = number("eps", self.eps, least=0)
 
-    def update(self, parameters: Array, gradients: Array, lr: float) -> None:
-        """Take one step."""
-        if self.squares is None:
-            self.squares = np.zeros_like(parameters)
-        self.squares *= self.alpha
-        self.squares += (1 - self.alpha) * (gradients * gradients)
-        parameters -= lr * gradients / (np.sqrt(self.squares) + self.eps)
+    def step(self, p: Array, g: Array, s: Array, lr: float, *moments: Array) -> None:
+        """Change one block; h is kept without its factor 1 - alpha, which saves a pass."""
+        (h,) = moments
+        h *= self.alpha
+        h += np.square(g, out=s)
+        root = math.sqrt(1 - self.alpha)
+        _descend(p, g, h, s, lr / root, self.eps / root)
 
 
 @dataclass
-class Adam:
+class Adam(Blockwise):
     """First and second moments of the gradient, corrected for their start at 0.
 
     m ← β1 m + (1 - β1) g, v ← β2 v + (1 - β2) g²,
@@ -130,33 +184,36 @@ class Adam:
     which the book uses too (6.1.6).
     """
 
+    MOMENTS = 2
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-7
-    updates: int = field(default=0, init=False, repr=False)
-    moments: tuple[Array, Array] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.beta1 = number("beta1", self.beta1, least=0, below=1)
         self.beta2 = number("beta2", self.beta2, least=0, below=1)
         self.eps = number("eps", self.eps, least=0)
 
-    def update(self, parameters: Array, gradients: Array, lr: float) -> None:
-        """Take one step."""
-        if self.moments is None:
-            self.moments = np.zeros_like(parameters), np.zeros_like(parameters)
-        m, v = self.moments
+    def step(self, p: Array, g: Array, s: Array, lr: float, *moments: Array) -> None:
+        """Change one block; m and v are kept without their factors 1 - β, which saves passes."""
+        m, v = moments
         m *= self.beta1
-        m += (1 - self.beta1) * gradients
+        m += g
         v *= self.beta2
-        v += (1 - self.beta2) * (gradients * gradients)
-        self.updates += 1
-        lr *= math.sqrt(1 - self.beta2**self.updates) / (1 - self.beta1**self.updates)
-        parameters -= lr * m / (np.sqrt(v) + self.eps)
+        v += np.square(g, out=s)
+        root = math.sqrt(1 - self.beta2)
+        correction = math.sqrt(1 - self.beta2**self.updates) / (1 - self.beta1**self.updates)
+        _descend(p, m, v, s, lr * correction * (1 - self.beta1) / root, self.eps / root)
 
 
-def _decayed(gradients: Array, parameters: Array, weight_decay: float) -> Array:
-    return gradients + weight_decay * parameters if weight_decay else gradients
+def _descend(p: Array, direction: Array, squares: Array, s: Array, lr: float, eps: float) -> None:
+    """P ← p - lr direction / (√squares + eps), with ``s`` as a spare."""
+    np.sqrt(squares, out=s)
+    s += eps
+    np.divide(direction, s, out=s)
+    s *= lr
+    p -= s
 
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {

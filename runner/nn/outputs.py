@@ -40,17 +40,19 @@ def softmax() -> Output:
     """
 
     @activations.vanishes
-    def forward(a: Array) -> Array:
-        y: Array = np.exp(a - np.max(a, axis=-1, keepdims=True))
-        y /= np.sum(y, axis=-1, keepdims=True)
-        return y
-
-    @activations.vanishes
     def backward(y: Array, dy: Array) -> Array:
         da: Array = y * (dy - np.sum(y * dy, axis=-1, keepdims=True))
         return da
 
-    return Output(forward, backward)
+    return Output(activations.vanishes(softmax_into), backward)
+
+
+def softmax_into(a: Array, out: Array | None = None) -> Array:
+    """Return the softmax of logits (batch, outputs) in ``out``, else in a new array."""
+    y = np.subtract(a, np.maximum.reduce(a, axis=-1, keepdims=True), out=out)
+    np.exp(y, out=y)
+    y /= np.add.reduce(y, axis=-1, keepdims=True)
+    return y
 
 
 def step() -> Output:

@@ -1,17 +1,20 @@
-"""Batches and epochs: training by gradient descent, and evaluation (book ch. 4.5, 5.7.4)."""
+"""Epochs of batches: training by gradient descent (book ch. 4.5, 5.7.4)."""
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from runner.nn.checks import Array, require
+from runner.nn.backpropagation import Backpropagation
+from runner.nn.batches import Batches
+from runner.nn.checks import Array, check_shape, require
 from runner.nn.losses import Head
 from runner.nn.mlp import MLP
-from runner.nn.optimizers import Optimizer
+from runner.nn.optimizers import Linear, Optimizer
+from runner.nn.regularization import PLAIN, Dropout, Regularization, clip_columns, clip_norm
 from runner.nn.schedules import Schedule
 
 # What overflows ends as a loss of inf or nan, which is noticed; a warning would say it twice.
@@ -48,7 +51,10 @@ def fit(
     batch_size: int,
     epochs: int,
     rng: np.random.Generator,
-    prepare: Callable[[Array], Array],
+    scale: float = 1.0,
+    regularization: Regularization = PLAIN,
+    dropout_rng: np.random.Generator | None = None,
+    done: int = 0,
 ) -> Iterator[EpochRecord]:
     """Train in place; yield a record after each epoch.
 
@@ -60,15 +66,20 @@ def fit(
     network
         With its first weights.
     x
-        Samples in any form, (samples, ...); a memory map is read batch by batch.
+        Samples (samples, inputs) of any real dtype; a memory map is read batch by batch.
     t
         Targets (samples, outputs), one-hot for classes.
     head
         Output function and loss in one, from ``losses.head``.
     optimizer, lr, schedule
         The learning rate of an update is ``lr`` times the schedule's factor.
-    prepare
-        Makes the input matrix (batch, inputs) of a batch of ``x``.
+    rng, dropout_rng
+        Draw the order of the samples, and what dropout leaves out.
+    scale
+        Factor of the inputs, 1/255 for bytes that are to lie in [0, 1].
+    done
+        Epochs that are behind a training that goes on: the network, the
+        optimizer and the generators are then as that epoch left them.
 
     Raises
     ------
@@ -78,52 +89,79 @@ def fit(
         At the first batch whose loss is not finite, or after an epoch whose parameters are not.
     """
     _check(network, x, t, batch_size)
-    t = np.asarray(t, network.dtype)
-    steps, step = epochs * math.ceil(len(x) / batch_size), 0
-    for epoch in range(1, epochs + 1):
+    rows = min(batch_size, len(x))
+    batches = Batches(x, t, rows, network.dtype, scale)
+    step = _Step(network, head, optimizer, batches, regularization, dropout_rng)
+    per_epoch = math.ceil(len(x) / batch_size)
+    updates, total_updates = done * per_epoch, epochs * per_epoch
+    for epoch in range(done + 1, epochs + 1):
         started, total, rate = time.perf_counter(), 0.0, 0.0
         order = rng.permutation(len(x))
-        for first in range(0, len(x), batch_size):
-            batch = order[first : first + batch_size]
-            rate = float(lr * schedule(step, steps))
-            step += 1
-            with overflows():
-                loss = network.backward(prepare(x[batch]), t[batch], head)
+        with overflows(), batches.arranging(network.W[0]):
+            for first in range(0, len(x), batch_size):
+                chosen = order[first : first + batch_size]
+                rate = float(lr * schedule(updates, total_updates))
+                updates += 1
+                loss = step(*batches.take(chosen), rate)
                 if not math.isfinite(loss):
-                    raise Diverged(f"epoch {epoch}, step {step}: the loss is {loss}")
-                optimizer.update(network.parameters, network.gradients, rate)
-            total += loss * len(batch)
+                    raise Diverged(f"epoch {epoch}, step {updates}: the loss is {loss}")
+                total += loss * len(chosen)
         if not np.isfinite(network.parameters).all():
-            raise Diverged(f"epoch {epoch}, step {step}: parameters are not finite")
-        yield EpochRecord(epoch, step, total / len(x), time.perf_counter() - started, rate)
+            raise Diverged(f"epoch {epoch}, step {updates}: parameters are not finite")
+        yield EpochRecord(epoch, updates, total / len(x), time.perf_counter() - started, rate)
 
 
-def evaluate(
-    network: MLP,
-    x: Array,
-    t: Array,
-    head: Head,
-    batch_size: int,
-    prepare: Callable[[Array], Array],
-) -> tuple[float, Array]:
-    """Return the mean loss and the outputs y, (samples, outputs), of the samples in their order.
+class _Step:
+    """One update from one batch.
 
-    The arguments are those of ``fit``. Logits that overflow make the loss
-    inf or nan, without a warning.
+    ``unused`` inputs, the first ones, are 0 in all samples. What leads from
+    them has a gradient of 0 throughout, so that only weight decay could change it.
     """
-    _check(network, x, t, batch_size)
-    t = np.asarray(t, network.dtype)
-    y, total = np.empty_like(t), 0.0
-    for first in range(0, len(x), batch_size):
-        batch = slice(first, first + batch_size)
-        with overflows():
-            a = network.logits(prepare(x[batch]))
-            y[batch] = network.output.forward(a)
-            total += head.value(a, t[batch]) * len(a)
-    return total / len(x), y
+
+    def __init__(
+        self,
+        network: MLP,
+        head: Head,
+        optimizer: Optimizer,
+        batches: Batches,
+        options: Regularization,
+        rng: np.random.Generator | None,
+    ) -> None:
+        self.network, self.optimizer, self.options = network, optimizer, options
+        hidden, inputs = (_dropout(p, rng) for p in (options.dropout, options.input_dropout))
+        self.input_dropout = inputs
+        self.gradient = Backpropagation(network, head, hidden)
+        decays = getattr(optimizer, "weight_decay", True)
+        learning = slice(0 if decays else batches.unused * network.sizes[1], None)
+        self.parameters = network.parameters[learning]
+        self.gradients = self.gradient.gradients[learning]
+        # Weight decay and clipping compare the gradient itself with something.
+        self.linear = isinstance(optimizer, Linear) and not decays and options.clip_norm is None
+
+    def __call__(self, x1: Array, t: Array, first: int, lr: float) -> float:
+        """Change the network, unless the loss, which is returned, is not finite."""
+        if self.input_dropout is not None:
+            self.input_dropout(x1[:, :-1])
+        loss = self.gradient(x1, t, first, lr if self.linear else 1.0)
+        if math.isfinite(loss):
+            if self.options.clip_norm is not None:
+                clip_norm(self.gradients, self.options.clip_norm)
+            self.optimizer.update(self.parameters, self.gradients, 1.0 if self.linear else lr)
+            if self.options.max_norm is not None:
+                clip_columns(self.network.W, self.options.max_norm)
+        return loss
+
+
+def _dropout(p: float, rng: np.random.Generator | None) -> Dropout | None:
+    if p == 0:
+        return None
+    require(rng is not None, "dropout_rng", "a generator (for dropout)", rng)
+    assert rng is not None
+    return Dropout(p, rng)
 
 
 def _check(network: MLP, x: Array, t: Array, batch_size: int) -> None:
+    check_shape("x", x, (len(x), network.sizes[0]))
     shape = (len(x), network.sizes[-1])
     require(np.shape(t) == shape, "t", str(shape), np.shape(t))
     require(len(x) >= 1, "x", "at least one sample", "none")

@@ -164,7 +164,8 @@ def accuracy(table: "pd.DataFrame") -> Table:
 
 def history(table: "pd.DataFrame") -> Table:
     """Return the last epochs of a training."""
-    heads = [name for name in table.columns if name not in ("updates", "lr")]
+    given = table.columns[table.notna().any()]
+    heads = [name for name in given if name not in ("updates", "lr")]
     rows = [
         [whole(row["epoch"]), *(digits(row[name]) for name in heads[1:])]
         for row in table.tail(5).to_dict("records")

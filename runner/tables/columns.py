@@ -102,6 +102,8 @@ HISTORY = _columns(
     ("seconds", "number", "the epoch, without evaluation", "s"),
     ("lr", "number", "learning rate of the epoch's last step"),
     ("error", "number", "perceptron: mean error counted during the pass", "fraction"),
+    ("validation_loss", "number", "mean loss of the validation samples after the epoch"),
+    ("validation_accuracy", "number", "of the validation samples after the epoch", "fraction"),
 )
 EXPECT = _columns(
     ("name", "string", "what was expected to have a value"),

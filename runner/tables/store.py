@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 RECORD = "run.json"
 PLAN = "plan.csv"
+CHECKPOINT = "checkpoint.npz"
 
 
 def run_folder(output_dir: str, run_id: str, now: datetime) -> Path:
@@ -80,15 +81,56 @@ def write_arrays(path: Path, arrays: Mapping[str, "np.ndarray[Any, Any]"]) -> No
         np.savez(file, allow_pickle=False, **arrays)
 
 
+class Checkpoint:
+    """The file of a run that a training goes on from; only one of the same run_id counts."""
+
+    def __init__(self, folder: Path, run_id: str) -> None:
+        self.path, self.run_id = folder / CHECKPOINT, run_id
+
+    def read(self) -> "dict[str, np.ndarray[Any, Any]] | None":
+        """Return the arrays that were written last, None where there are none.
+
+        Raises
+        ------
+        ValueError
+            When the file is damaged, or is none of plain arrays.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+                arrays = dict(content)
+        except Exception as error:  # NumPy's and zipfile's readers raise nearly anything
+            reason = f"expected arrays to go on from, got {type(error).__name__}"
+            raise ValueError(f"{self.path}: {reason}; remove it to start over") from error
+        return arrays if str(arrays.pop("run_id", "")) == self.run_id else None
+
+    def write(self, arrays: Mapping[str, "np.ndarray[Any, Any]"]) -> None:
+        """Put arrays in the place of those before."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_arrays(self.path, {"run_id": np.array(self.run_id), **arrays})
+
+    def remove(self) -> None:
+        """Remove the file, and what a killed run has left of writing it."""
+        for path in (self.path, *self.path.parent.glob(f".{CHECKPOINT}.*")):
+            path.unlink(missing_ok=True)
+
+
 def commit(folder: Path, record: Mapping[str, Any]) -> None:
     """Write ``run.json``, which makes the folder count, over the files already there."""
     files = {
         path.relative_to(folder).as_posix(): [path.stat().st_size, _checksum(path)]
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != RECORD and path.suffix != ".log"
+        if path.is_file() and counts(path)
     }
     text = json.dumps({**record, "files": files}, indent=2, ensure_ascii=False)
     write_bytes(folder / RECORD, (text + "\n").encode(), sync=True)
+
+
+def counts(path: Path) -> bool:
+    """Say whether a file is one of a run's results: no log, nothing that goes, nothing half."""
+    passing = path.name in (RECORD, CHECKPOINT) or path.suffix == ".log"
+    return not passing and not path.name.startswith(".")
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:

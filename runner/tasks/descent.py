@@ -76,7 +76,7 @@ def run(
         if done < steps:
             with overflows():
                 lr = setup.lr * setup.schedule(done, steps)
-                setup.optimizer.update(point, gradients[-1], lr)
+                setup.optimizer.update(point, gradients[-1].copy(), lr)
         progress(done, steps, "steps")
     met = {"path": np.array(path), "values": np.array(values), "gradients": np.array(gradients)}
     around = {"surface": surface(f, met["path"])} if len(point) == 2 else {}

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from runner.lookup import BadInput
+from runner.nn.backpropagation import Backpropagation
 from runner.nn.mlp import MLP
 from runner.nn.numerical import gradient
 from runner.tasks.records import Progress, Records, no_progress
@@ -27,8 +28,9 @@ def run(setup: Setup, progress: Progress = no_progress) -> Records:
     """
     split = setup.split(setup.config.dataset.split)
     x, t, network = setup.prepare(split.x), np.asarray(split.targets), setup.network
-    loss = network.backward(x, t, setup.head)
-    backward = named(network.dW, network.db)
+    propagate = Backpropagation(network, setup.head)
+    loss = propagate(np.column_stack([x, np.ones(len(x), x.dtype)]), t)
+    backward = named([dWb[:-1] for dWb in propagate.dWb], [dWb[-1] for dWb in propagate.dWb])
     numerical = differences(setup, x, t, progress)
     arrays = backward | {f"numerical_{name}": array for name, array in numerical.items()}
     arrays["difference"] = np.array(difference(backward.values(), numerical.values()))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from runner.config import batch_sizes
 from runner.data.dataset import one_hot
+from runner.nn.mlp import ROWS, Forward
 from runner.nn.outputs import decide
 from runner.tasks.records import (
     Progress,
@@ -55,21 +56,22 @@ def run(setup: Setup, progress: Progress = no_progress) -> Records:
 
 def classify(setup: Setup, x: Array, batch_size: int) -> Array:
     """Return the logits (N, outputs) of raw samples, computed batch by batch."""
-    network = setup.network
-    logits = np.empty((len(x), network.sizes[-1]), network.dtype)
-    for first in range(0, len(x), batch_size):
-        batch = slice(first, first + batch_size)
-        logits[batch] = network.logits(setup.prepare(x[batch]))
-    return logits
+    return forward(setup, batch_size)(setup.matrix(x))
+
+
+def forward(setup: Setup, batch_size: int) -> Forward:
+    """Return the way from raw samples to logits, through arrays for one batch size."""
+    return Forward(setup.network, min(batch_size, ROWS), setup.scale)
 
 
 def time_batches(setup: Setup, x: Array, batch_size: int) -> list[dict[str, object]]:
     """Return one row per timed pass from raw samples to outputs, after the warm-up."""
-    timing, network, rows = setup.config.timing, setup.network, []
+    timing, rows = setup.config.timing, []
+    logits, outputs, x = forward(setup, batch_size), setup.network.output.forward, setup.matrix(x)
     for repeat in range(1 - timing.warmup, timing.repeats + 1):
         started = time.perf_counter()
         for first in range(0, len(x), batch_size):
-            network.forward(setup.prepare(x[first : first + batch_size]))
+            outputs(logits(x[first : first + batch_size]))
         seconds = time.perf_counter() - started
         if repeat >= 1:
             rows.append(timing_row("inference", len(x), seconds, batch_size, repeat))

@@ -9,10 +9,9 @@ from runner.lookup import BadInput
 from runner.nn.outputs import identity
 from runner.nn.perceptron import PassRecord, perceptron
 from runner.nn.training import EpochRecord
-from runner.tasks.inference import classify
 from runner.tasks.records import Progress, Records, no_progress, timing_row
 from runner.tasks.setup import Setup, Split
-from runner.tasks.training import CHUNK, finish, history_row, whole
+from runner.tasks.training import finish, history_row, whole
 
 
 def check(setup: Setup) -> None:
@@ -76,17 +75,16 @@ def run(
     train, test = setup.split("train"), setup.split("test")
     if setup.network.sizes[-1] > 1:
         setup.network.output = identity()  # steps would hide which score is the largest
-    records, logits, limit = Records(), {}, setup.config.epochs
+    records, limit = Records(), setup.config.epochs
     progress(0, limit, "pass 1")
     for made in learn(setup, train, lr, gamma, shuffle, average):
-        logits = {split.name: classify(setup, split.x, CHUNK) for split in (train, test)}
-        rows = [whole(setup, split, logits[split.name]) for split in (train, test)]
+        rows = [whole(setup, split) for split in (train, test)]
         epoch = EpochRecord(made.epoch, made.updates, rows[0]["loss"], made.seconds, lr)
         records.history.append(history_row(epoch, *rows) | {"error": made.error})
         records.timing.append(timing_row("epoch", len(train.x), made.seconds, 1, made.epoch))
         records.result["converged"] = made.converged
         progress(made.epoch, limit, f"pass {min(made.epoch + 1, limit)}")
-    finish(setup, train, test, logits, records)
+    finish(setup, train, test, records)
     return records
 
 

@@ -27,6 +27,7 @@ class Records:
     confusion : (classes, classes), true class by predicted class, or None.
     weights : trained weights by name, or None where none were trained.
     image : the one image that was classified, where it is one alone.
+    restored : epochs that came from a checkpoint.
     """
 
     result: Row = field(default_factory=dict)
@@ -38,6 +39,7 @@ class Records:
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     weights: dict[str, NDArray[Any]] | None = None
     image: NDArray[Any] | None = None
+    restored: int = 0
 
 
 def no_progress(done: int, total: int, what: str) -> None:
@@ -77,7 +79,7 @@ def accuracy_rows(
             "class": str(name),
             "n": n,
             "correct": None if classes is None else int(np.count_nonzero(right[chosen])),
-            "loss": head.value(logits[chosen], targets[chosen]) if n else None,
+            "loss": float(head.value(logits[chosen], targets[chosen])) if n else None,
         }
 
     targets = split.targets

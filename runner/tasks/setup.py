@@ -1,5 +1,6 @@
 """Everything a task works on, made from the configuration and checked to fit together."""
 
+import dataclasses
 import functools
 import inspect
 import math
@@ -8,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +19,13 @@ from runner.config import Config
 from runner.data import DATASETS, DataError, Dataset, from_arrays
 from runner.data.dataset import one_hot, samples, transform
 from runner.lookup import BadInput, call, find
-from runner.nn.activations import ACTIVATIONS, Activation
+from runner.nn.activations import ACTIVATIONS, Activation, pair
 from runner.nn.initializers import INITIALIZERS, Initializer
 from runner.nn.losses import LOSSES, Head, Loss, head
 from runner.nn.mlp import MLP
 from runner.nn.optimizers import OPTIMIZERS, Optimizer
 from runner.nn.outputs import OUTPUTS, Output
+from runner.nn.regularization import Regularization
 from runner.nn.schedules import SCHEDULES, Schedule
 from runner.tasks.probe import functions, try_number, try_on_arrays
 from runner.weights import PRETRAINED, Weights, WeightsError
@@ -49,6 +51,18 @@ class Split:
     targets: Array | None
 
 
+class Storage(Protocol):
+    """Where a training keeps what it can go on from."""
+
+    def read(self) -> dict[str, Array] | None:
+        """Return what was written last, None where there is nothing."""
+        ...
+
+    def write(self, arrays: Mapping[str, Array]) -> None:
+        """Keep arrays in place of those before."""
+        ...
+
+
 @dataclass(eq=False)
 class Setup:
     """A dataset, a network and what lies between them, ready for a task."""
@@ -61,8 +75,10 @@ class Setup:
     optimizer: Optimizer
     lr: float
     schedule: Schedule
+    regularization: Regularization
     load_seconds: float
     build_seconds: float
+    storage: Storage | None = None
 
     @property
     def classes(self) -> int | None:
@@ -74,10 +90,23 @@ class Setup:
         """Independent random streams, so that one more draw in one changes no other."""
         return random_streams(self.config.seed)
 
-    def split(self, name: str) -> Split:
-        """Return the samples of a split, limited as configured."""
+    def samples(self, name: str) -> tuple[Array, Array | None]:
+        """Return raw samples and labels of a split, limited as configured.
+
+        The validation split is the end of the train split, which is without it then.
+        """
         name = self.dataset.held_out if name == "auto" else name
-        x, t = samples(self.dataset, name, self.config.dataset.limit)
+        inside = "train" if name == "validation" else name
+        x, t = samples(self.dataset, inside, self.config.dataset.limit)
+        held = len(x) - self.config.training.validation
+        parts = {"train": slice(0, held), "validation": slice(held, None)}
+        chosen = parts.get(name, slice(None))
+        return x[chosen], None if t is None else t[chosen]
+
+    def split(self, name: str) -> Split:
+        """Return the samples of a split with what the loss compares with."""
+        name = self.dataset.held_out if name == "auto" else name
+        x, t = self.samples(name)
         dtype, outputs = self.network.dtype, self.network.sizes[-1]
         if t is None:
             return Split(name, x, None, None)
@@ -86,6 +115,15 @@ class Setup:
         if outputs == 1:
             return Split(name, x, t, t.astype(dtype)[:, None])
         return Split(name, x, t, one_hot(t, outputs, dtype))
+
+    @property
+    def scale(self) -> float:
+        """Factor that makes network inputs of raw numbers."""
+        return 1 / self.dataset.maximum if self.config.dataset.normalize else 1.0
+
+    def matrix(self, x: Array) -> Array:
+        """Return raw samples as (N, inputs)."""
+        return x.reshape(len(x), -1)
 
     def prepare(self, x: Array) -> Array:
         """Return network inputs (batch, inputs), of the network's dtype, for raw samples."""
@@ -106,7 +144,7 @@ class Setup:
 
 def random_streams(seed: int) -> dict[str, np.random.Generator]:
     """Return a generator for each use of chance, spawned from one seed."""
-    names = ("init", "shuffle")
+    names = ("init", "shuffle", "dropout")
     children = np.random.SeedSequence(seed).spawn(len(names))
     return {name: np.random.default_rng(child) for name, child in zip(names, children, strict=True)}
 
@@ -150,6 +188,7 @@ def build(config: Config, folders: Sequence[Path] = (), *, download: bool = True
         optimizer=optimizer,
         lr=lr,
         schedule=schedule,
+        regularization=make_regularization(config),
         load_seconds=load_seconds,
         build_seconds=time.perf_counter() - started,
     )
@@ -273,6 +312,14 @@ def make_schedule(config: Config, folders: Sequence[Path]) -> Schedule:
     return schedule
 
 
+def make_regularization(config: Config) -> Regularization:
+    """Return what a training does besides following the gradient."""
+    options = dataclasses.asdict(config.training)
+    params = {item.name: options[item.name] for item in dataclasses.fields(Regularization)}
+    regularization: Regularization = call("training", Regularization, params)
+    return regularization
+
+
 def hidden_activations(config: Config, folders: Sequence[Path]) -> list[Activation]:
     """Return the activation of each hidden layer."""
     node = config.activation
@@ -296,11 +343,13 @@ def make_activation(
     where = f"{field}.name" if field == "activation" else field
     maker = find(where, name, ACTIVATIONS, folders)
     made = call(f"{field}.params" if params else field, maker, params)
-    activation = Activation(*functions(field, made))
-    if name not in ACTIVATIONS:
-        a = small(config)
-        try_on_arrays(field, {what: (f, (a,)) for what, f in activation._asdict().items()})
-    return activation
+    if name in ACTIVATIONS:
+        activation: Activation = made
+        return activation
+    forward, slope = functions(field, made)
+    a = small(config)
+    try_on_arrays(field, {"forward": (forward, (a,)), "slope": (slope, (a,))})
+    return pair(forward, slope)
 
 
 def small(config: Config) -> Array:

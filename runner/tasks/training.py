@@ -1,10 +1,15 @@
-"""Train a network by back-propagation; measure both splits after every epoch."""
+"""Train a network by back-propagation; measure every split after every epoch."""
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from runner.nn.training import EpochRecord, fit
+from runner.data.dataset import samples
+from runner.lookup import BadInput
+from runner.nn.training import Diverged, EpochRecord, fit, overflows
+from runner.tasks.checkpoint import Checkpoint, check_optimizer
 from runner.tasks.inference import classify, measure, met
 from runner.tasks.records import (
     Progress,
@@ -19,63 +24,128 @@ from runner.tasks.setup import Array, Setup, Split
 CHUNK = 1000  # samples per pass of an evaluation
 
 
+def check(setup: Setup) -> None:
+    """Check what can only be checked with the samples; raise BadInput."""
+    options = setup.config.training
+    train, _ = samples(setup.dataset, "train", setup.config.dataset.limit)
+    if options.validation >= len(train):
+        expected = f"fewer than the {len(train)} samples of the train split"
+        raise BadInput("training.validation", expected, options.validation)
+    if not 0 <= options.label_smoothing < 1:
+        expected = "a number from 0 to below 1"
+        raise BadInput("training.label_smoothing", expected, options.label_smoothing)
+    if options.label_smoothing and (setup.classes is None or setup.network.sizes[-1] < 2):
+        expected = "0 (there are no classes with a neuron each)"
+        raise BadInput("training.label_smoothing", expected, options.label_smoothing)
+    if options.checkpoint_every is not None:
+        check_optimizer(setup)
+
+
 def run(setup: Setup, progress: Progress = no_progress) -> Records:
     """Return the history, the trained weights, and accuracy and predictions of the last epoch.
+
+    With ``training.patience`` it ends early, with the weights of the epoch
+    whose validation loss was the lowest.
 
     Raises
     ------
     runner.nn.training.Diverged
-        When the loss or a weight is no longer finite.
+        When a loss that is learned from, or a weight, is no longer finite.
     """
+    config, options = setup.config, setup.config.training
     train, test = setup.split("train"), setup.split("test")
-    records, logits, epochs = Records(), {}, setup.config.epochs
-    progress(0, epochs, "epoch 1")
-    for epoch in learn(setup, train):
-        logits = {split.name: classify(setup, split.x, CHUNK) for split in (train, test)}
-        rows = [whole(setup, split, logits[split.name]) for split in (train, test)]
-        records.history.append(history_row(epoch, *rows))
-        size = setup.config.batch_size
-        records.timing.append(timing_row("epoch", len(train.x), epoch.seconds, size, epoch.epoch))
-        progress(epoch.epoch, epochs, f"epoch {min(epoch.epoch + 1, epochs)}")
-    finish(setup, train, test, logits, records)
+    validation = setup.split("validation") if options.validation else None
+    records, best, streams = Records(), Best(), setup.streams
+    checkpoint = Checkpoint(setup, records, best, streams)
+    records.restored = done = checkpoint.restore()
+    progress(done, config.epochs, f"epoch {done + 1}")
+    for epoch in learn(setup, train, streams, done):
+        row = history_row(epoch, whole(setup, train), whole(setup, test))
+        if validation is not None:
+            measured = whole(setup, validation)
+            row |= {f"validation_{name}": measured[name] for name in ("loss", "accuracy")}
+            best.compare(epoch.epoch, measured["loss"], setup.network.parameters)
+        check_finite(row)
+        records.history.append(row)
+        seconds = timing_row("epoch", len(train.x), epoch.seconds, config.batch_size, epoch.epoch)
+        records.timing.append(seconds)
+        if options.patience is not None and epoch.epoch - best.epoch >= options.patience:
+            break  # without a checkpoint, from which it would go on
+        if options.checkpoint_every and epoch.epoch % options.checkpoint_every == 0:
+            checkpoint.save(epoch.epoch)
+        progress(epoch.epoch, config.epochs, f"epoch {min(epoch.epoch + 1, config.epochs)}")
+    if options.patience is not None:
+        setup.network.parameters[...] = best.parameters
+    finish(setup, train, test, records)
     return records
 
 
-def learn(setup: Setup, train: Split) -> Iterator[EpochRecord]:
+@dataclass
+class Best:
+    """The epoch with the lowest validation loss so far, and its parameters."""
+
+    epoch: int = 0
+    loss: float = math.inf
+    parameters: Array = field(default_factory=lambda: np.empty(0))
+
+    def compare(self, epoch: int, loss: float, parameters: Array) -> None:
+        """Take an epoch that is better."""
+        if loss < self.loss:
+            self.epoch, self.loss, self.parameters = epoch, loss, parameters.copy()
+
+
+def learn(
+    setup: Setup, train: Split, streams: dict[str, np.random.Generator], done: int
+) -> Iterator[EpochRecord]:
     """Train the network epoch by epoch."""
     config = setup.config
+    targets, smoothing = np.asarray(train.targets), config.training.label_smoothing
+    if smoothing:
+        targets = targets * (1 - smoothing) + smoothing / targets.shape[1]
     return fit(
         setup.network,
-        train.x,
-        np.asarray(train.targets),
+        setup.matrix(train.x),
+        targets,
         head=setup.head,
         optimizer=setup.optimizer,
         lr=setup.lr,
         schedule=setup.schedule,
         batch_size=config.batch_size,
         epochs=config.epochs,
-        rng=setup.streams["shuffle"],
-        prepare=setup.prepare,
+        rng=streams["shuffle"],
+        scale=setup.scale,
+        regularization=setup.regularization,
+        dropout_rng=streams["dropout"],
+        done=done,
     )
 
 
-def finish(
-    setup: Setup, train: Split, test: Split, logits: dict[str, Array], records: Records
-) -> None:
+def finish(setup: Setup, train: Split, test: Split, records: Records) -> None:
     """Add to the records what a training leaves: measures of both splits, shapes and weights."""
-    y = setup.network.output.forward(logits["train"])
-    records.accuracy += accuracy_rows(train, logits["train"], y, setup.classes, setup.head)
-    measure(setup, test, logits["test"], records)
+    logits = classify(setup, train.x, CHUNK)
+    y = setup.network.output.forward(logits)
+    records.accuracy += accuracy_rows(train, logits, y, setup.classes, setup.head)
+    measure(setup, test, classify(setup, test.x, CHUNK), records)
     records.trace = met(setup, train, setup.config.batch_size)
     records.weights = trained(setup)
     records.result |= result(records)
 
 
-def whole(setup: Setup, split: Split, logits: Array) -> Row:
+def whole(setup: Setup, split: Split) -> Row:
     """Return loss and accuracy of a whole split."""
-    y = setup.network.output.forward(logits)
-    row = accuracy_rows(split, logits, y, setup.classes, setup.head)[-1]
+    with overflows():
+        logits = classify(setup, split.x, CHUNK)
+        y = setup.network.output.forward(logits)
+        row = accuracy_rows(split, logits, y, setup.classes, setup.head)[-1]
     return row | {"accuracy": None if row["correct"] is None else row["correct"] / row["n"]}
+
+
+def check_finite(row: Row) -> None:
+    """Raise Diverged where an epoch ends with a loss of what is learned that is not finite."""
+    for name in ("train_loss", "validation_loss"):
+        if not math.isfinite(row.get(name, 0.0)):
+            place = f"epoch {row['epoch']}, step {row['updates']}"
+            raise Diverged(f"{place}: the {name.replace('_', ' ')} is {row[name]}")
 
 
 def history_row(epoch: EpochRecord, train: Row, test: Row) -> Row:
@@ -102,8 +172,10 @@ def trained(setup: Setup) -> dict[str, Array]:
 def result(records: Records) -> Row:
     """Return what the run's row says of the training."""
     last = records.history[-1]
+    whole = next(row for row in records.accuracy if row["class"] == "all")
+    known = whole["correct"] is not None
     return {
-        "train_accuracy": last["train_accuracy"],
+        "train_accuracy": whole["correct"] / whole["n"] if known else None,
         "epochs": last["epoch"],
         "fit_seconds": sum(row["seconds"] for row in records.history),
     }

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from runner.nn.activations import ACTIVATIONS, gelu
+from runner.nn.activations import ACTIVATIONS, gelu, pair
 from runner.nn.checks import NeuralNetworkError
 from runner.nn.numerical import gradient
 
@@ -75,11 +75,69 @@ def test_extremes_are_finite_without_a_warning(name, params, oracle, dtype):
 @pytest.mark.parametrize(("name", "params", "oracle"), CASES)
 def test_keeps_shape_and_dtype_in_a_new_array(name, params, oracle, dtype, shape):
     a = np.full(shape, 0.5, dtype)
-    for function in ACTIVATIONS[name](**params):
+    activation = ACTIVATIONS[name](**params)
+    for function in (activation.forward, activation.slope):
         z = function(a)
         assert (z.shape, z.dtype) == (shape, dtype)
         assert not np.shares_memory(z, a)
     assert (a == 0.5).all()
+
+
+def between_ones(shape, dtype):
+    """A view into an array that is wider on both sides, as those of back-propagation are."""
+    return np.ones((shape[0], shape[1] + 2), dtype)[:, 1:-1]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("name", "params", "oracle"), CASES)
+def test_both_writes_forward_and_slope_into_given_arrays(name, params, oracle, dtype):
+    activation = ACTIVATIONS[name](**params)
+    a = np.concatenate([X[::8], EXTREMES]).astype(dtype)[:, None] * np.ones(2, dtype)
+    z, slope, before = between_ones(a.shape, dtype), between_ones(a.shape, dtype), a.copy()
+    with np.errstate(all="raise"):
+        assert activation.both(a, z, slope) is None
+    np.testing.assert_array_equal(z, activation.forward(a))
+    np.testing.assert_array_equal(slope, activation.slope(a))
+    np.testing.assert_array_equal(a, before)
+    for array in (z, slope):
+        assert (array.base[:, [0, -1]] == 1).all()
+        assert array.dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("name", "params", "oracle"), CASES)
+def test_forward_into_another_array_and_into_its_own(name, params, oracle, dtype):
+    forward = ACTIVATIONS[name](**params).forward
+    a = X.astype(dtype)[:, None] * np.ones(2, dtype)
+    expected, out, before = forward(a), between_ones(a.shape, dtype), a.copy()
+    assert forward(a, out=out) is out
+    np.testing.assert_array_equal(out, expected)
+    assert (out.base[:, [0, -1]] == 1).all()
+    np.testing.assert_array_equal(a, before)
+    assert forward(a, out=a) is a
+    np.testing.assert_array_equal(a, expected)
+
+
+def test_pair_makes_an_activation_of_two_functions_of_a_alone():
+    asked = []
+
+    def square(a):
+        asked.append(a)
+        return a * a
+
+    activation = pair(square, lambda a: 2 * a)
+    a, z, slope = np.array([[-1.0, 0.5, 3.0]]), np.empty((1, 3)), np.empty((1, 3))
+    activation.both(a, z, slope)
+    assert len(asked) == 1
+    assert asked[0] is a
+    np.testing.assert_array_equal(z, [[1, 0.25, 9]])
+    np.testing.assert_array_equal(slope, [[-2, 1, 6]])
+    np.testing.assert_array_equal(activation.slope(a), [[-2, 1, 6]])
+    assert activation.forward(a, out=z) is z
+    new = activation.forward(a)
+    assert not any(np.shares_memory(new, array) for array in (a, z))
+    np.testing.assert_array_equal(new, z)
+    np.testing.assert_array_equal(activation.forward(a, out=a), new)
 
 
 def test_book_values():
@@ -116,8 +174,11 @@ def test_exact_gelu_to_the_last_digits():
 
 @pytest.mark.parametrize("name", sorted(ACTIVATIONS))
 def test_nan_is_not_hidden(name):
-    z = ACTIVATIONS[name]().forward(np.array([np.nan], np.float32))
-    assert np.isnan(z[0]) or name == "step"
+    activation, a = ACTIVATIONS[name](), np.array([np.nan], np.float32)
+    z = np.zeros_like(a)
+    activation.both(a, z, np.zeros_like(a))
+    for value in (activation.forward(a)[0], z[0]):
+        assert np.isnan(value) or name == "step"
 
 
 @pytest.mark.parametrize(
@@ -139,5 +200,5 @@ def test_bad_parameters(name, params, message):
 
 
 def test_numpy_scalars_as_parameters_keep_float32():
-    activation = ACTIVATIONS["leaky_relu"](negative_slope=np.float64(0.1))
-    assert activation.forward(np.ones(2, np.float32)).dtype == np.float32
+    activation, a = ACTIVATIONS["leaky_relu"](negative_slope=np.float64(0.1)), np.ones(2, "f4")
+    assert activation.forward(a).dtype == activation.slope(a).dtype == np.float32

@@ -25,6 +25,21 @@ def head_of(loss, output, **params):
     return head(LOSSES[loss](**params), OUTPUTS[output](), output)
 
 
+def backward(pair, a, t):
+    """The loss and its gradient in the logits."""
+    da = np.full_like(a, np.nan)
+    return pair.backward(a, t, da), da
+
+
+def in_order(array, order):
+    """A copy in C or Fortran order; "wide" is the part in use of a longer one in Fortran order."""
+    if order == "wide":
+        longer = np.full((len(array) + 5, array.shape[1]), 7, array.dtype, order="F")
+        longer[: len(array)] = array
+        return longer[: len(array)]
+    return np.array(array, order=order)
+
+
 @pytest.mark.parametrize(("y", "expected"), [(Y1, 0.0975), (Y2, 0.5975)])
 def test_book_values_of_the_sum_of_squares(y, expected):
     assert LOSSES["sum_squares"]().value(y, T2) == pytest.approx(expected, abs=1e-15)
@@ -83,13 +98,32 @@ def test_refuses_a_delta_that_is_none(delta):
         LOSSES["cross_entropy"](delta=delta)
 
 
+@pytest.mark.parametrize("order", ["C", "F", "wide"])
 @pytest.mark.parametrize(("loss", "output"), PAIRS)
-def test_gradient_of_every_head_is_the_derivative_of_its_value(loss, output):
+def test_backward_of_every_head_is_the_derivative_of_its_value(loss, output, order):
     # Exact: the book's 1e-7 is in the loss, but not in its gradient y - t.
     exact = loss == "cross_entropy" and output != "step"
     pair = head_of(loss, output, **({"delta": 0} if exact else {}))
     numerical = gradient(lambda a: pair.value(a, T), A, h=1e-5)
-    np.testing.assert_allclose(pair.gradient(A, T), numerical, rtol=1e-6, atol=1e-9)
+    a, t, da = in_order(A, order), in_order(T, order), in_order(A, order)
+    value = pair.backward(a, t, da)
+    np.testing.assert_allclose(da, numerical, rtol=1e-6, atol=1e-9)
+    assert (np.linalg.norm(numerical) > 0) == (output != "step")
+    assert value == pytest.approx(pair.value(A, T), rel=1e-14)
+    assert type(value) is float
+    np.testing.assert_array_equal(a, A)
+    np.testing.assert_array_equal(t, T)
+    if order == "wide":
+        assert (da.base.T[len(A) :] == 7).all()
+
+
+@pytest.mark.parametrize("output", ["softmax", "identity", "sigmoid"])
+def test_delta_is_in_the_loss_but_not_in_its_gradient(output):
+    exact, plain = (head_of("cross_entropy", output, delta=delta) for delta in (0, 1e-7))
+    loss, da = backward(plain, A, T)
+    exact_loss, exact_da = backward(exact, A, T)
+    np.testing.assert_array_equal(da, exact_da)
+    assert loss == plain.value(A, T) < exact_loss == exact.value(A, T)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -98,8 +132,10 @@ def test_keeps_dtype_and_arguments(loss, output, dtype):
     a, t = A.astype(dtype), T.astype(dtype)
     pair = head_of(loss, output)
     assert type(pair.value(a, t)) is float
-    assert pair.gradient(a, t).dtype == dtype
     assert LOSSES[loss]().gradient(OUTPUTS["sigmoid"]().forward(a), t).dtype == dtype
+    _, da = backward(pair, a, t)
+    _, expected = backward(pair, A, T)
+    np.testing.assert_allclose(da, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(a, A.astype(dtype))
     np.testing.assert_array_equal(t, T.astype(dtype))
 
@@ -115,8 +151,8 @@ def test_extreme_logits_give_the_finite_loss(output, expected, dtype):
     t = np.array([[1, 0, 0], [0, 1, 0]], dtype)
     pair = head_of("cross_entropy", output, delta=0)
     with np.errstate(all="raise"):
-        value, slopes = pair.value(a, t), pair.gradient(a, t)
-    assert value == pytest.approx(expected, rel=1e-6)
+        value, (loss, slopes) = pair.value(a, t), backward(pair, a, t)
+    assert value == loss == pytest.approx(expected, rel=1e-6)
     assert np.isfinite(slopes).all()
 
 
@@ -126,8 +162,10 @@ def test_every_head_is_finite_without_a_warning(loss, output, dtype):
     a = np.array([[1e4, -1e4, 0], [-1e4, 0, 1e4]], dtype)
     t = np.array([[1, 0, 0], [0, 1, 0]], dtype)
     pair = head_of(loss, output)
+    loss, da = backward(pair, a, t)
     assert math.isfinite(pair.value(a, t))
-    assert np.isfinite(pair.gradient(a, t)).all()
+    assert math.isfinite(loss)
+    assert np.isfinite(da).all()
 
 
 @pytest.mark.parametrize("loss", sorted(LOSSES))
@@ -135,8 +173,11 @@ def test_other_pairs_are_the_chain_of_loss_and_output(loss):
     # Without its fused pairs a loss is that of the outputs, the book's 1e-7 included.
     plain = LOSSES[loss]()._replace(on_logits={})
     y = special.softmax(A, axis=1)
-    value = head(plain, OUTPUTS["softmax"](), "softmax").value(A, T)
-    assert value == pytest.approx(plain.value(y, T), rel=1e-14)
+    chain = head(plain, OUTPUTS["softmax"](), "softmax")
+    value, da = backward(chain, A, T)
+    assert value == chain.value(A, T) == pytest.approx(plain.value(y, T), rel=1e-14)
+    numerical = gradient(lambda a: plain.value(special.softmax(a, axis=1), T), A, h=1e-5)
+    np.testing.assert_allclose(da, numerical, rtol=1e-6, atol=1e-9)
 
 
 def test_a_certain_and_right_answer_costs_nothing():

@@ -7,14 +7,13 @@ import pytest
 from runner.nn.activations import ACTIVATIONS
 from runner.nn.checks import NeuralNetworkError
 from runner.nn.initializers import INITIALIZERS
-from runner.nn.losses import LOSSES, head
-from runner.nn.mlp import MLP
-from runner.nn.numerical import gradient
+from runner.nn.mlp import MLP, ROWS, Forward, layers
 from runner.nn.outputs import OUTPUTS
 
-PAIRS = [(output, loss) for output in OUTPUTS for loss in LOSSES]
-GELU_TANH = ("gelu", {"approximate": "tanh"})
-ALL_ACTIVATIONS = [*((name, {}) for name in ACTIVATIONS), GELU_TANH]
+BAD_INPUTS = pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((4,), (4, 4)), ((2, 3), (2, 4)), ((2, 2, 2), (2, 4)), ((2, 5), (2, 4)), ((), (1, 4))],
+)
 
 
 def network(sizes, activation="sigmoid", output="softmax", dtype=np.float64, seed=0, **params):
@@ -30,17 +29,17 @@ def network(sizes, activation="sigmoid", output="softmax", dtype=np.float64, see
     return net
 
 
-def samples(inputs, classes, batch=12, dtype=np.float64, seed=0):
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(batch, inputs)).astype(dtype)
-    return x, np.eye(classes, dtype=dtype)[rng.integers(classes, size=batch)]
+def samples(inputs, batch=12, dtype=np.float64, seed=0):
+    return np.random.default_rng(seed).normal(size=(batch, inputs)).astype(dtype)
 
 
-def head_of(output, loss="cross_entropy"):
-    # Exact: the book's 1e-7 is in the loss, but not in its gradient y - t.
-    exact = loss == "cross_entropy" and output != "step"
-    params = {"delta": 0} if exact else {}
-    return head(LOSSES[loss](**params), OUTPUTS[output](), output)
+def plain(net, x):
+    """The logits by the book's formula alone, in float64."""
+    z = np.asarray(x, np.float64)
+    for i, (W, b) in enumerate(zip(net.W, net.b, strict=True)):
+        a = z @ W.astype(np.float64) + b
+        z = net.activations[i].forward(a) if i < len(net.activations) else a
+    return z
 
 
 def three_layers():
@@ -93,7 +92,7 @@ def test_fixed_perceptrons_and_xor_by_composition():
 
 def test_linear_activations_collapse():
     net = network([4, 5, 6, 3], "identity", "identity")
-    x, _ = samples(4, 3)
+    x = samples(4)
     W = net.W[0] @ net.W[1] @ net.W[2]
     b = (net.b[0] @ net.W[1] + net.b[1]) @ net.W[2] + net.b[2]
     np.testing.assert_allclose(net.forward(x), x @ W + b, rtol=0, atol=1e-13)
@@ -102,7 +101,7 @@ def test_linear_activations_collapse():
 @pytest.mark.parametrize(("batch", "hidden"), [(1, [50, 100]), (100, [50, 100]), (7, [])])
 def test_trace_names_every_array_in_order(batch, hidden):
     net = network([784, *hidden, 10], "relu", dtype=np.float32)
-    x = np.zeros((batch, 784), np.float32)
+    x = samples(784, batch, np.float32) / 28
     arrays = net.trace(x)
     sizes = [784, *hidden, 10]
     shapes = [("x", (batch, 784))]
@@ -112,102 +111,130 @@ def test_trace_names_every_array_in_order(batch, hidden):
     shapes.append(("y", (batch, 10)))
     assert [(name, array.shape) for name, array in arrays] == shapes
     assert {array.dtype for _, array in arrays} == {np.dtype(np.float32)}
-    np.testing.assert_array_equal(arrays[-1][1], net.forward(x))
-    np.testing.assert_array_equal(dict(arrays)[f"a{len(sizes) - 1}"], net.logits(x))
+    last = dict(arrays)[f"a{len(sizes) - 1}"]
+    np.testing.assert_allclose(last, net.logits(x), rtol=0, atol=1e-4)
+    np.testing.assert_array_equal(arrays[-1][1], net.output.forward(last))
 
 
 def test_number_of_parameters_of_the_books_network():
     assert network([784, 50, 100, 10]).parameters.shape == (45_360,)
 
 
-@pytest.mark.parametrize(("output", "loss"), PAIRS)
-@pytest.mark.parametrize(("activation", "params"), ALL_ACTIVATIONS)
-def test_backward_equals_the_numerical_gradient(activation, params, output, loss):
-    net = network([4, 5, 6, 3], activation, output, seed=3, **params)
-    x, t = samples(4, 3, batch=12, seed=4)
-    pair = head_of(output, loss)
-    kinks = [a for name, a in net.trace(x) if name[0] == "a"]
-    assert min(np.abs(a).min() for a in kinks) > 1e-4  # no step h crosses one
-
-    value = net.backward(x, t, pair)
-    assert value == pair.value(net.logits(x), t)
-
-    def loss_at(parameters):
-        net.parameters[...] = parameters
-        return pair.value(net.logits(x), t)
-
-    numerical = gradient(loss_at, net.parameters, h=1e-5)
-    difference = np.linalg.norm(net.gradients - numerical)
-    assert difference <= 1e-6 * np.linalg.norm(numerical)
-    assert (np.linalg.norm(numerical) > 0) == (output != "step")
-
-
-def test_gradients_of_different_activations_per_layer():
-    names = ["tanh", "relu"]
-    net = MLP([3, 4, 5, 2], [ACTIVATIONS[name]() for name in names], OUTPUTS["softmax"](), float)
-    net.parameters[...] = np.random.default_rng(1).normal(size=net.parameters.shape)
-    x, t = samples(3, 2)
-    pair = head_of("softmax")
-    net.backward(x, t, pair)
-
-    def loss_at(parameters):
-        net.parameters[...] = parameters
-        return pair.value(net.logits(x), t)
-
-    numerical = gradient(loss_at, net.parameters, h=1e-5)
-    np.testing.assert_allclose(net.gradients, numerical, rtol=1e-6, atol=1e-9)
-
-
-def test_gradients_are_the_mean_over_the_batch():
+def test_parameters_are_one_vector_by_layer_the_biases_after_the_weights():
     net = network([4, 5, 3])
-    x, t = samples(4, 3)
-    net.backward(x, t, head_of("softmax"))
-    once = net.gradients.copy()
-    net.backward(np.vstack([x, x]), np.vstack([t, t]), head_of("softmax"))
-    np.testing.assert_allclose(net.gradients, once, rtol=1e-12)
+    net.parameters[...] = np.arange(4 * 5 + 5 + 5 * 3 + 3)
+    parts = [part.ravel() for pair in zip(net.W, net.b, strict=True) for part in pair]
+    np.testing.assert_array_equal(np.concatenate(parts), net.parameters)
+    for Wb, W, b in zip(net.Wb, net.W, net.b, strict=True):
+        np.testing.assert_array_equal(Wb, np.vstack([W, b]))
+    net.W[1][0, 0], net.b[0][4], net.Wb[1][5, 2] = -1, -2, -3
+    assert net.parameters[[25, 24, 42]].tolist() == [-1, -2, -3]
 
 
-def test_parameters_and_gradients_are_views_of_one_vector():
-    net = network([4, 5, 3])
-    for vector, W, b in [(net.parameters, net.W, net.b), (net.gradients, net.dW, net.db)]:
-        vector[...] = np.arange(len(vector))
-        order = np.concatenate([part.ravel() for pair in zip(W, b, strict=True) for part in pair])
-        np.testing.assert_array_equal(order, np.arange(4 * 5 + 5 + 5 * 3 + 3))
-        W[1][0, 0] = -1
-        assert vector[25] == -1
-    assert not np.shares_memory(net.parameters, net.gradients)
+def test_layers_are_views_of_a_vector():
+    vector = np.arange(43.0)
+    first, second = layers(vector, [4, 5, 3])
+    np.testing.assert_array_equal(first, np.arange(25.0).reshape(5, 5))
+    np.testing.assert_array_equal(second, np.arange(25.0, 43.0).reshape(6, 3))
+    second[...] = 0
+    assert vector.sum() == sum(range(25))
 
 
+@pytest.mark.parametrize("count", [0, 1, 6, 7, 8, 255, 256, 257, 600])
+@pytest.mark.parametrize("rows", [1, 4, 7, 64, 256])
+@pytest.mark.parametrize("sizes", [[6, 5, 4, 3], [6, 3], [6, 1, 1]])
+def test_forward_equals_the_plain_products(sizes, rows, count):
+    net, x = network(sizes, "tanh"), samples(6, count)
+    a = Forward(net, rows)(x)
+    assert a.shape == (count, sizes[-1])
+    np.testing.assert_allclose(a, plain(net, x), rtol=0, atol=1e-13)
+
+
+def test_rows_are_those_of_the_cache_unless_given():
+    assert Forward(network([2, 3])).rows == ROWS == 256
+
+
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("output", "loss"), PAIRS)
-@pytest.mark.parametrize(("activation", "params"), ALL_ACTIVATIONS)
-def test_every_array_keeps_the_dtype(activation, params, output, loss, dtype):
-    x, t = samples(4, 3, dtype=dtype)
-    seen = []
-
-    def watched(function):
-        def wrapper(*arrays):
-            result = function(*arrays)
-            seen.extend(array.dtype for array in (*arrays, result) if isinstance(array, np.ndarray))
-            return result
-
-        return wrapper
-
-    net = network([4, 5, 6, 3], activation, output, dtype, **params)
-    net.activations = [type(a)(*map(watched, a)) for a in net.activations]
-    pair = head_of(output, loss)
-    net.backward(x, t, type(pair)(*map(watched, pair)))
-    seen += [array.dtype for _, array in net.trace(x)] + [net.parameters.dtype, net.gradients.dtype]
-    assert set(seen) == {np.dtype(dtype)}
-    assert len(seen) > 20
+def test_forward_of_every_activation(activation, dtype):
+    net, x = network([6, 5, 4, 3], activation, dtype=dtype), samples(6, 30, dtype)
+    a = Forward(net, 7)(x)
+    assert a.dtype == dtype
+    tolerance = 1e-5 if dtype == np.float32 else 1e-13
+    np.testing.assert_allclose(a, plain(net, x), rtol=0, atol=tolerance)
+    np.testing.assert_allclose(net.logits(x), a, rtol=0, atol=tolerance)
 
 
-def test_float32_agrees_with_float64():
-    x, t = samples(20, 10, batch=50)
-    low, high = (network([20, 30, 30, 10], "gelu", dtype=d) for d in (np.float32, np.float64))
-    pair = head_of("softmax")
-    assert low.backward(x, t, pair) == pytest.approx(high.backward(x, t, pair), rel=1e-6)
-    np.testing.assert_allclose(low.gradients, high.gradients, rtol=1e-3, atol=1e-6)
+def test_forward_gives_new_arrays_and_leaves_the_countalone():
+    net, x = network([6, 5, 3]), samples(6, 10)
+    forward, before = Forward(net, 4), x.copy()
+    first = forward(x)
+    kept = first.copy()
+    second = forward(x[::-1].copy())
+    np.testing.assert_array_equal(first, kept)
+    np.testing.assert_allclose(second, kept[::-1], rtol=0, atol=1e-13)
+    np.testing.assert_array_equal(x, before)
+
+
+def test_forward_after_a_full_block_and_a_short_one_is_the_same():
+    net, x = network([6, 5, 3]), samples(6, 10)
+    forward = Forward(net, 8)
+    alternating = [forward(x[:size]) for size in (8, 3, 10, 1, 8)]
+    for a in alternating:
+        np.testing.assert_allclose(a, plain(net, x[: len(a)]), rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("sizes", [[6, 5, 3], [6, 3]])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_scale_goes_into_the_weights_as_into_the_inputs(sizes, dtype):
+    net = network(sizes, dtype=dtype)
+    x = np.random.default_rng(0).integers(0, 256, (20, 6)).astype(np.uint8)
+    before = net.parameters.copy()
+    a = Forward(net, 8, 1 / 255)(x)
+    assert a.dtype == dtype
+    tolerance = 1e-5 if dtype == np.float32 else 1e-13
+    np.testing.assert_allclose(a, plain(net, x / 255), rtol=0, atol=tolerance)
+    np.testing.assert_array_equal(net.parameters, before)
+    assert np.abs(a - Forward(net, 8)(x)).max() > 1
+
+
+@pytest.mark.parametrize("rows", [4, 8, 256])
+def test_forward_has_the_first_weights_as_they_were_and_the_others_as_they_are(rows):
+    net, x = network([6, 5, 3]), samples(6)
+    forward, before = Forward(net, rows), [Wb.copy() for Wb in net.Wb]
+    net.parameters[...] = np.random.default_rng(9).normal(size=net.parameters.shape)
+    net.Wb[0][...], last = before[0], net.Wb[1].copy()
+    expected = plain(net, x)
+    net.Wb[0][...] = 0
+    np.testing.assert_allclose(forward(x), expected, rtol=0, atol=1e-13)
+    assert (last != before[1]).all()
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i8", "?", "f2", "f8", ">f4", "u8"])
+def test_forward_takes_any_real_dtype_in_any_layout(dtype):
+    net = network([6, 5, 3], dtype=np.float32)
+    x = np.random.default_rng(0).integers(0, 2, (20, 12)).astype(dtype)
+    for view in (x[:, :6], x[:, ::2], np.asfortranarray(x[:, 6:])):
+        np.testing.assert_allclose(Forward(net, 8)(view), plain(net, view), rtol=0, atol=1e-5)
+
+
+@BAD_INPUTS
+def test_bad_inputs_of_forward(shape, expected):
+    message = f"x: expected {expected}, got {shape}"
+    with pytest.raises(NeuralNetworkError, match=f"^{re.escape(message)}$"):
+        Forward(network([4, 5, 3]))(np.zeros(shape))
+
+
+@pytest.mark.parametrize("output", sorted(OUTPUTS))
+def test_forward_of_the_network_is_the_output_of_the_logits(output):
+    net, x = network([6, 5, 3], output=output), samples(6, 300)
+    np.testing.assert_allclose(net.logits(x), plain(net, x), rtol=0, atol=1e-13)
+    expected = OUTPUTS[output]().forward(plain(net, x))
+    np.testing.assert_allclose(net.forward(x), expected, rtol=0, atol=1e-13)
+
+
+def test_no_countgive_no_outputs():
+    assert network([4, 5, 3]).forward(np.empty((0, 4))).shape == (0, 3)
 
 
 def test_integers_and_wider_inputs_are_cast():
@@ -245,7 +272,7 @@ def test_initialize_asks_for_each_layer_and_zeroes_the_biases():
 
 def test_network_without_hidden_layers():
     net = network([2, 1], output="sigmoid")
-    x, _ = samples(2, 2)
+    x = samples(2)
     np.testing.assert_allclose(net.forward(x), 1 / (1 + np.exp(-x @ net.W[0] - net.b[0])))
 
 
@@ -265,19 +292,11 @@ def test_bad_networks(sizes, hidden, dtype, message):
 
 
 @pytest.mark.parametrize("method", ["forward", "logits", "trace"])
-@pytest.mark.parametrize("shape", [(4,), (2, 3), (2, 2, 2), ()])
-def test_bad_inputs(method, shape):
-    message = f"x: expected (batch, 4), got {shape}"
+@BAD_INPUTS
+def test_bad_inputs(method, shape, expected):
+    message = f"x: expected {expected}, got {shape}"
     with pytest.raises(NeuralNetworkError, match=f"^{re.escape(message)}$"):
         getattr(network([4, 5, 3]), method)(np.zeros(shape))
-
-
-@pytest.mark.parametrize("shape", [(12,), (12, 1), (1, 3), (3,), (11, 3)])
-def test_bad_targets(shape):
-    x, _ = samples(4, 3)
-    message = f"t: expected (12, 3), got {shape}"
-    with pytest.raises(NeuralNetworkError, match=f"^{re.escape(message)}$"):
-        network([4, 5, 3]).backward(x, np.zeros(shape), head_of("softmax"))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import pytest
 from scipy import special
 
 from runner.nn.numerical import gradient
-from runner.nn.outputs import OUTPUTS, decide
+from runner.nn.outputs import OUTPUTS, decide, softmax_into
 
 RNG = np.random.default_rng(1)
 A = RNG.normal(0, 3, (12, 5))
@@ -69,6 +69,19 @@ def test_book_values_of_softmax():
 def test_softmax_sums_to_one_in_every_row():
     y = OUTPUTS["softmax"]().forward(A)
     np.testing.assert_allclose(y.sum(axis=1), np.ones(12), rtol=1e-15)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_softmax_into_a_given_array(dtype, order):
+    a = np.array(A, dtype, order=order)
+    out, before, expected = np.full_like(a, np.nan), a.copy(), special.softmax(A, axis=1)
+    assert softmax_into(a, out=out) is out
+    np.testing.assert_allclose(out, expected, rtol=20 * np.finfo(dtype).eps)
+    np.testing.assert_array_equal(a, before)
+    np.testing.assert_array_equal(softmax_into(a), out)
+    assert softmax_into(a, out=a) is a
+    np.testing.assert_array_equal(a, out)
 
 
 def test_softmax_keeps_the_order():

@@ -15,7 +15,7 @@ DESIGN = {
     "timing": "phase, batch_size, repeat, items, seconds, items_per_second",
     "shapes": "order, name, shape, dtype, mean, std",
     "history": "epoch, train_loss, train_accuracy, test_loss, test_accuracy, updates, seconds, lr, "
-    "error",
+    "error, validation_loss, validation_accuracy",
     "expect": "name, held, expected, got, tolerance",
 }
 

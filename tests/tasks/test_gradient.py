@@ -6,6 +6,7 @@ from scipy import special
 
 from runner.config import Choice, Config, Dataset, Network, Weights
 from runner.lookup import BadInput
+from runner.nn.activations import pair
 from runner.tasks import gradient
 from runner.tasks.setup import build
 
@@ -84,8 +85,7 @@ def test_both_gradients_of_a_deep_network_agree(output, loss, dtype):
 def test_a_wrong_slope_is_seen(monkeypatch):
     setup = made(hidden=(6,))
     activation = setup.network.activations[0]
-    wrong = activation._replace(slope=lambda a: 1.01 * activation.slope(a))
-    setup.network.activations[0] = wrong
+    setup.network.activations[0] = pair(activation.forward, lambda a: 1.01 * activation.slope(a))
     assert gradient.run(setup).arrays["difference"] > 1e-4
 
 
