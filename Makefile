@@ -23,10 +23,10 @@ test: .venv/test
 	$(INSTALL) --editable '.[test]'
 	touch $@
 
-# Newest versions that suit every supported Python; needs uv.
+# Newest versions that suit every supported Python, but for the benchmark's peers; needs uv.
 lock:
 	uv --no-config pip compile --universal --python-version 3.11 --fork-strategy fewest --upgrade \
-		--all-extras --no-emit-index-url --no-annotate --no-header --output-file requirements.lock pyproject.toml
+		--extra test --no-emit-index-url --no-annotate --no-header --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf .venv build dist .coverage .mypy_cache .pytest_cache .ruff_cache

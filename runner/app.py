@@ -27,8 +27,10 @@ from runner.config import Config
 from runner.job import RunResult
 from runner.lookup import BadInput
 from runner.sweeps import sweeper
-from runner.sweeps.sweeper import SweepResult
+from runner.sweeps.board import unwatched
+from runner.sweeps.sweeper import RunnerSweeper, SweepResult
 from runner.tables import store
+from runner.tables.summarize import Watcher
 from runner.tasks.records import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -194,13 +196,50 @@ def sweep(overrides: Sequence[str], *, config_dir: str | Path | None = None) -> 
     return run_sweep(overrides, config_dir=config_dir).results
 
 
-def run_sweep(overrides: Sequence[str], *, config_dir: str | Path | None = None) -> SweepResult:
-    """Run a sweep and return its folder and results."""
+def run_sweep(
+    overrides: Sequence[str],
+    *,
+    config_dir: str | Path | None = None,
+    watch: Watcher = unwatched,
+) -> SweepResult:
+    """Run what is missing of a sweep, and return its folder and results.
+
+    ``watch`` is told of every job that ends.
+    """
     check_words(overrides)
     with composer(config_dir) as hydra:
+        place = [] if config_dir is None else ["--config-dir", str(Path(config_dir).resolve())]
+        RunnerSweeper.command, RunnerSweeper.watch = [*place, *overrides], staticmethod(watch)
         words = [*overrides, "hydra.mode=MULTIRUN"]
         result: SweepResult = hydra.multirun("config", task, words)
         return result
+
+
+def resume_sweep(folder: str | Path, *, watch: Watcher = unwatched) -> SweepResult:
+    """Run what is missing of the sweep in a folder.
+
+    Raises
+    ------
+    BadInput
+        When the folder is not a sweep's, or its jobs are no longer what they were.
+    """
+    place = Path(folder).absolute()
+    try:
+        words = store.read_command(place)
+    except (OSError, ValueError) as error:
+        raise BadInput("", "the folder of a sweep", folder, where="resume") from error
+    config_dir = None
+    if words[:1] == ["--config-dir"]:
+        _, config_dir, *words = words
+    mine = ("sweep.name=", "output_dir=", "sweep.plan_only=")
+    words = [word for word in words if not word.startswith(mine)]
+    words += [f"sweep.name={place.name}", f"output_dir='{relative(place.parents[1])}'"]
+    return run_sweep(words, config_dir=config_dir, watch=watch)
+
+
+def relative(path: Path) -> Path:
+    """Return a path as it is seen from the current folder, where it is below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def check_words(overrides: Sequence[str]) -> None:

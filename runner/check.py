@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from runner.app import composer
 from runner.app import run as app_run
 from runner.choices import CONF, groups
-from runner.compose.errors import to_bad_input
+from runner.compose.errors import NotInstalled, to_bad_input
 from runner.compose.loader import Loader, to_config, user_folders
 from runner.config import Config, validate
 from runner.data import DataAbsent
@@ -132,7 +132,6 @@ def select(names: Sequence[str], folder: str | Path) -> list[tuple[str, str]]:
     every = {
         f"{group}/{choice}": (group, choice)
         for group, choices in groups(folder).items()
-        if not group.startswith("hydra")
         for choice in choices
     }
     if not names:
@@ -178,7 +177,7 @@ def examine(
 def judged(name: str, error: Exception, words: Sequence[str]) -> Finding:
     """Return the finding for an exception: what is only absent or left open did not fail."""
     bad = to_bad_input(error, words)
-    if isinstance(bad.__cause__, DataAbsent):
+    if isinstance(bad, NotInstalled) or isinstance(bad.__cause__, DataAbsent):
         return Finding(name, "skipped", str(bad))
     if isinstance(bad, NotGiven):
         return Finding(name, "ok", f"{bad.field} is left to the user")

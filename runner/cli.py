@@ -20,6 +20,7 @@ from runner.lookup import BadInput, did_you_mean
 
 if TYPE_CHECKING:
     from runner.job import RunResult
+    from runner.sweeps.sweeper import SweepResult
 
 HELP = """\
 usage: runner [options] [key=value ...]     one run, or with -m a sweep
@@ -79,16 +80,21 @@ def main(words: Sequence[str] | None = None) -> int:
             return status
     except BadInput as error:
         return complain(error, 2)
-    except Terminated:
-        return complain("terminated", 143)
-    except KeyboardInterrupt:
-        return complain("interrupted", 130)
+    except Terminated as interrupt:
+        return complain(said("terminated", interrupt), 143)
+    except KeyboardInterrupt as interrupt:
+        return complain(said("interrupted", interrupt), 130)
     except BrokenPipeError:
         # The reader of our output has gone; what is still buffered goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         return complain(f"{error.filename or 'system'}: {error.strerror or error}", 1)
+
+
+def said(word: str, error: BaseException) -> str:
+    """Return a word and the notes that an exception was given on its way."""
+    return "; ".join([word, *getattr(error, "__notes__", ())])
 
 
 @contextmanager
@@ -230,13 +236,25 @@ def show_result(result: "RunResult") -> int:
 
 
 def sweep(options: argparse.Namespace) -> int:
-    """Run a sweep and show its results."""
+    """Run what is missing of a sweep and show its results."""
     from runner import app
-    from runner.report.terminal import show_sweep, terminal
+    from runner.report.terminal import job_progress, terminal
 
-    result = app.run_sweep(options.overrides, config_dir=options.config_dir)
-    show_sweep(result.results, result.planned, result.folder, terminal(), result.unexpected)
-    return 0 if len(result.results) == result.planned and not result.unexpected else 1
+    with job_progress(terminal()) as watch:
+        result = app.run_sweep(options.overrides, config_dir=options.config_dir, watch=watch)
+    return show_jobs(result)
+
+
+def show_jobs(result: "SweepResult") -> int:
+    """Show the rows of a sweep, or what it would do."""
+    from runner.report.terminal import show_plan, show_sweep, terminal
+
+    if result.plan_only:
+        show_plan(result.results, result.counts, terminal())
+        return 0
+    show_sweep(result.results, result.counts, result.folder, terminal(), result.unexpected)
+    complete = result.counts.done == result.counts.total
+    return 0 if complete and not result.unexpected else 1
 
 
 def check(words: Sequence[str]) -> int:
@@ -289,14 +307,18 @@ def choices(words: Sequence[str]) -> int:
 
 
 def resume(words: Sequence[str]) -> int:
-    """Go on with a training that was stopped, from its last checkpoint."""
+    """Go on with a sweep, or with a training from its last checkpoint."""
     parser = Parser(prog="runner resume", description=resume.__doc__)
-    parser.add_argument("folder", metavar="DIR", help="the folder of the run")
+    parser.add_argument("folder", metavar="DIR", help="the folder of the sweep or of the run")
     folder = parser.parse_args(words).folder
 
     from runner import app
-    from runner.report.terminal import progress_bar, terminal
+    from runner.report.terminal import job_progress, progress_bar, terminal
+    from runner.tables.store import is_sweep
 
+    if is_sweep(Path(folder)):
+        with job_progress(terminal()) as watch:
+            return show_jobs(app.resume_sweep(folder, watch=watch))
     with progress_bar(terminal()) as progress:
         result = app.resume(folder, progress=progress)
     if result is None:

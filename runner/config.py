@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, get_args, get_origin, get_type_hints
 
-from runner.lookup import BadInput, NotGiven, one_of
+from runner.lookup import BadInput, NotGiven, one_of, shortened
 
 MISSING = "???"  # OmegaConf's word for "must be given"
 TASKS_WITHOUT_TRAINING = ("inference", "perceptron", "functions", "descent", "gradient")
@@ -111,6 +111,16 @@ class Sweep:
     """A sweep as a whole (`-m`)."""
 
     name: str | None = key(None, "folder below outputs/sweeps (default: date, time, random)")
+    replicates: int | None = key(
+        None, "runs of each job, their seeds counted up from `seed`", minimum=1
+    )
+    zip: list[Any] = key([], "lists of swept keys whose values are taken side by side")
+    exclude: list[Any] = key([], "combinations that are left out, as {key: value, ...}")
+    plan_only: bool = key(False, "show what would be run, and run nothing")
+    fail_fast: bool = key(False, "stop after the first job that fails")
+    allow_changes: bool = key(
+        False, "go on where configuration, data, weights or code have changed since"
+    )
     max_runs: int = key(100_000, "a sweep of more jobs is refused", minimum=1)
 
 
@@ -235,7 +245,8 @@ def check_training(config: Config) -> None:
     for item in fields(options):
         value = getattr(options, item.name)
         if value != item.default and config.task.name in TASKS_WITHOUT_TRAINING:
-            raise BadInput(f"training.{item.name}", f"{item.default} unless task=training", value)
+            expected = f"{shortened(item.default)} unless task=training"
+            raise BadInput(f"training.{item.name}", expected, value)
     if options.patience is not None and options.validation == 0:
         raise BadInput("training.validation", "at least 1 (patience watches its loss)", 0)
 

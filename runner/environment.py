@@ -52,23 +52,30 @@ def cpu_model() -> str:
         return platform.processor() or platform.machine()
 
 
+def products() -> Any:
+    """Return the controller of the loaded libraries of matrix products and their threads.
+
+    To find them takes a millisecond, and a new one can only come with an import.
+    """
+    return _found(len(sys.modules))
+
+
+@functools.lru_cache(maxsize=1)
+def _found(modules: int) -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")
+
+
 def blas() -> list[dict[str, Any]]:
     """Return the libraries of matrix products that are loaded, without their paths."""
-    from threadpoolctl import threadpool_info
-
     kept = ("internal_api", "version", "architecture", "threading_layer")
-    return [
-        {key: info[key] for key in kept if key in info}
-        for info in threadpool_info()
-        if info["user_api"] == "blas"
-    ]
+    return [{key: info[key] for key in kept if key in info} for info in products().info()]
 
 
 def blas_threads() -> set[int]:
     """Return the numbers of threads that the loaded matrix-product libraries now use."""
-    from threadpoolctl import threadpool_info
-
-    return {info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"}
+    return {info["num_threads"] for info in products().info()}
 
 
 def arithmetic(threads: int) -> str:

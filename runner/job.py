@@ -12,19 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from runner import config as configuration
 from runner import expect
 from runner import weights as weight_files
 from runner.config import Config
-from runner.environment import arithmetic, blas_threads, code_version, describe
+from runner.environment import arithmetic, blas_threads, code_version, describe, products
 from runner.expect import Verdict
 from runner.lookup import BadInput, did_you_mean, find, one_of, source_digest
 from runner.nn.training import Diverged
 from runner.pictures import draw, draws
 from runner.tables import store
-from runner.tables.columns import SCHEMA_VERSION, TABLES, frame
+from runner.tables.columns import SCHEMA_VERSION, TABLES, Rows, table
 from runner.tables.intervals import wilson
 from runner.tasks import descent, functions, gradient, inference, perceptron, training
 from runner.tasks.records import Progress, Records, no_progress, shape_rows, timing_row
@@ -71,7 +70,7 @@ class RunResult:
     Attributes
     ----------
     row : the one row of results.csv.
-    tables : results, accuracy, timing, shapes and, where there are any, history and expect.
+    rows, tables : results, accuracy, timing, shapes and, where there are any, history and expect.
     verdicts : whether what was expected of the run holds.
     unchecked : words of the command line that change what the experiment sets, so that its
         expectations were not looked at.
@@ -79,10 +78,15 @@ class RunResult:
 
     folder: Path
     row: dict[str, Any]
-    tables: dict[str, "pd.DataFrame"] = field(repr=False, default_factory=dict)
+    rows: dict[str, Rows] = field(repr=False, default_factory=dict)
     records: Records = field(repr=False, default_factory=Records)
     verdicts: list[Verdict] = field(repr=False, default_factory=list)
     unchecked: list[str] = field(default_factory=list)
+
+    @functools.cached_property
+    def tables(self) -> dict[str, "pd.DataFrame"]:
+        """The tables by name."""
+        return {name: rows.frame() for name, rows in self.rows.items()}
 
     @property
     def small(self) -> dict[str, NDArray[Any]]:
@@ -224,11 +228,11 @@ def run(
         "duration_seconds": time.perf_counter() - started,
     }
     verdicts = expect.judge(config.expect, recorded(row, ending.records), config.dtype)
-    tables = make_tables(setup, row, ending.records, verdicts)
-    result = RunResult(folder, row, tables, ending.records, verdicts)
+    rows = make_tables(setup, row, ending.records, verdicts)
+    result = RunResult(folder, row, rows, ending.records, verdicts)
     pictures = {}
     if ending.status == "completed" and draws(setup, in_sweep):
-        pictures = draw(setup, ending.records, tables)
+        pictures = draw(setup, ending.records, result.tables)
     write(result, identity, pictures)
     if ending.status == "completed":
         checkpoint.remove()
@@ -251,7 +255,7 @@ class Ending:
 def attempt(task: Callable[[], Records], threads: int) -> Ending:
     """Do a task on a number of threads, and turn whatever stops it into its ending."""
     try:
-        with threadpool_limits(limits=threads, user_api="blas"):
+        with products().limit(limits=threads):
             granted = blas_threads()
             if granted - {threads}:
                 raise RuntimeError(f"threads: expected {threads}, got {granted} of the BLAS")
@@ -324,8 +328,8 @@ def recorded(row: Mapping[str, Any], records: Records) -> dict[str, Any]:
 
 def make_tables(
     setup: Setup, row: Mapping[str, Any], records: Records, verdicts: Sequence[Verdict]
-) -> dict[str, "pd.DataFrame"]:
-    """Return the tables of a run by name."""
+) -> dict[str, Rows]:
+    """Return the rows of a run's tables by name."""
     before = [
         timing_row("load", len(setup.dataset.x), setup.load_seconds, None, 1),
         timing_row("build", setup.network.parameters.size, setup.build_seconds, None, 1),
@@ -338,11 +342,11 @@ def make_tables(
         "history": records.history,
         "expect": [asdict(verdict) for verdict in verdicts],
     }
-    tables = {name: frame(name, rows[name]) for name in TABLES if rows[name]}
+    tables = {name: table(name, rows[name]) for name in TABLES if rows[name]}
     if records.confusion is not None:
-        tables["confusion"] = confusion_table(records)
+        tables["confusion"] = confusion_rows(records.confusion)
     if setup.config.task.name == "functions" and records.arrays:
-        tables["functions"] = function_table(records)
+        tables["functions"] = function_rows(records.arrays)
     return tables
 
 
@@ -350,8 +354,8 @@ def write(result: RunResult, identity: Identity, pictures: Mapping[str, bytes]) 
     """Write a run's folder; the record that makes it count comes last."""
     folder, records = result.folder, result.records
     folder.mkdir(parents=True, exist_ok=True)
-    for name, table in result.tables.items():
-        store.write_table(folder / f"{name}.csv", table)
+    for name, rows in result.rows.items():
+        store.write_rows(folder / f"{name}.csv", rows.names, rows.rows)
     if records.arrays:
         store.write_arrays(folder / "predictions.npz", records.arrays)
     if records.weights:
@@ -365,17 +369,13 @@ def write(result: RunResult, identity: Identity, pictures: Mapping[str, bytes]) 
     store.commit(folder, {**asdict(identity), **kept, "environment": environment})
 
 
-def function_table(records: Records) -> "pd.DataFrame":
+def function_rows(arrays: Mapping[str, NDArray[Any]]) -> Rows:
     """Return x and what each function makes of it, a column each."""
-    import pandas as pd
+    names, columns = list(arrays), list(arrays.values())
+    return Rows(names, [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)])
 
-    return pd.DataFrame(records.arrays)
 
-
-def confusion_table(records: Records) -> "pd.DataFrame":
+def confusion_rows(counts: NDArray[np.int64]) -> Rows:
     """Return confusion counts: a row per true class, a column per predicted one."""
-    import pandas as pd
-
-    counts = pd.DataFrame(records.confusion)
-    counts.insert(0, "true", range(len(counts)))
-    return counts
+    rows = [{"true": label} | dict(enumerate(row)) for label, row in enumerate(counts.tolist())]
+    return Rows(["true", *range(len(counts))], rows)

@@ -1,18 +1,25 @@
 import dataclasses
+import re
 
 import pytest
 from omegaconf import OmegaConf
 
+import runner
 from runner.compose.loader import to_config
 from runner.config import (
+    TASKS_WITHOUT_TRAINING,
     Config,
+    Training,
     batch_sizes,
     digest,
     effective_threads,
     identity,
     json_schema,
+    validate,
     walk,
 )
+from runner.job import TASKS
+from runner.lookup import BadInput
 
 
 def config(**changes):
@@ -109,3 +116,88 @@ def test_json_schema_has_every_key_with_its_default():
     limit = schema["properties"]["dataset"]["properties"]["limit"]
     assert limit["anyOf"] == [{"type": "integer", "minimum": 1}, {"type": "null"}]
     assert limit["description"].endswith("[samples]")
+
+
+# Every key of `training` with a value that is not its default.
+TRAINING = {
+    **{"dropout": 0.5, "input_dropout": 0.2, "max_norm": 3.0, "clip_norm": 1.0},
+    **{"label_smoothing": 0.1, "validation": 10, "patience": 2, "checkpoint_every": 5},
+}
+
+
+def test_options_of_training_are_off_unless_given():
+    made = Training()
+    assert list(vars(made)) == list(TRAINING)
+    assert not any(vars(made).values())
+    schema = json_schema()["properties"]["training"]["properties"]
+    assert list(schema) == list(TRAINING)
+    assert schema["dropout"]["type"] == "number"
+    assert schema["validation"]["minimum"] == 0
+    for name in ("patience", "checkpoint_every"):
+        assert schema[name]["anyOf"] == [{"type": "integer", "minimum": 1}, {"type": "null"}]
+        assert schema[name]["description"].endswith("[epochs]")
+
+
+@pytest.mark.parametrize("key", TRAINING)
+def test_options_of_training_belong_to_a_run_but_for_its_checkpoints(key):
+    changed = identity(config(**{f"training__{key}": TRAINING[key]}))
+    assert (changed == identity(Config())) == (key == "checkpoint_every")
+
+
+@pytest.mark.parametrize("task", sorted({*TASKS} - {"training"}))
+@pytest.mark.parametrize("key", TRAINING)
+def test_options_of_training_are_refused_elsewhere(key, task):
+    default = "null" if getattr(Training(), key) is None else getattr(Training(), key)
+    expected = f"{default} unless task=training"
+    message = f"training.{key}: expected {expected}, got {TRAINING[key]}"
+    with pytest.raises(BadInput, match=f"^{re.escape(message)}$"):
+        validate(config(task__name=task, **{f"training__{key}": TRAINING[key]}))
+
+
+def test_options_of_training_are_for_training_and_for_tasks_of_ones_own():
+    assert {*TASKS} == {*TASKS_WITHOUT_TRAINING, "training"}
+    options = {f"training__{key}": value for key, value in TRAINING.items()}
+    for name in ("training", "own:task"):
+        validate(config(task__name=name, **options))
+    for name in TASKS:
+        validate(config(task__name=name))
+
+
+ABOVE_0 = "a finite number >= 1.17549e-38"
+FRACTION = "a finite number >= 0 and < 1"
+BAD_TRAINING = {
+    "dropout=1": f"dropout: expected {FRACTION}, got 1.0",
+    "dropout=-0.1": f"dropout: expected {FRACTION}, got -0.1",
+    "dropout=nan": "dropout: expected a finite number, got nan",
+    "dropout=half": "dropout: expected a number, got half",
+    "input_dropout=1.5": f"input_dropout: expected {FRACTION}, got 1.5",
+    "max_norm=0": f"max_norm: expected {ABOVE_0}, got 0.0",
+    "max_norm=inf": "max_norm: expected a finite number, got inf",
+    "clip_norm=-1": f"clip_norm: expected {ABOVE_0}, got -1.0",
+    "clip_norm=nan": "clip_norm: expected a finite number, got nan",
+    "label_smoothing=1": "label_smoothing: expected a number from 0 to below 1, got 1.0",
+    "label_smoothing=nan": "label_smoothing: expected a finite number, got nan",
+    "validation=-1": "validation: expected at least 0, got -1",
+    "validation=0.2": "validation: expected an integer, got 0.2",
+    "validation=1437": "validation: expected fewer than the 1437 samples of the train split, "
+    "got 1437",
+    "patience=0": "patience: expected at least 1, got 0",
+    "checkpoint_every=0": "checkpoint_every: expected at least 1, got 0",
+    "droput=0.5": f"droput: expected a key of training ({', '.join(TRAINING)}), got droput; "
+    "did you mean training.dropout?",
+}
+
+
+@pytest.mark.parametrize("word", BAD_TRAINING)
+def test_bad_options_of_training(word):
+    message = f"command line: training.{BAD_TRAINING[word]}"
+    with pytest.raises(BadInput, match=f"^{re.escape(message)}$"):
+        runner.run(["task=training", "dataset=digits", f"training.{word}"])
+
+
+def test_patience_needs_a_validation_split():
+    message = (
+        "configuration: training.validation: expected at least 1 (patience watches its loss), got 0"
+    )
+    with pytest.raises(BadInput, match=f"^{re.escape(message)}$"):
+        runner.run(["task=training", "dataset=digits", "training.patience=1"])

@@ -66,13 +66,23 @@ def test_equal_jobs_are_one_job(here):
     assert command == [*GATES, "seed=1,2,1", "sweep.name=mine"]
 
 
-def test_a_sweep_never_goes_over_another(here, capsys):
+def test_the_same_command_again_runs_nothing(here, capsys):
     words = ["-m", *GATES, "sweep.name=mine"]
     assert main(words) == 0
+    assert "2 of 2 jobs completed: 2 run, 0 reused, 0 failed" in capsys.readouterr().out
     before = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
-    assert main(words) == 2
-    error = "error: command line: sweep.name: expected a name not taken, got mine\n"
-    assert capsys.readouterr().err == error
+    assert main(words) == 0
+    assert "2 of 2 jobs completed: 0 run, 2 reused, 0 failed" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in here.rglob("*") if path.is_file()} == before
+
+
+def test_another_sweep_of_the_same_name_is_refused(here, capsys):
+    assert main(["-m", *GATES, "sweep.name=mine"]) == 0
+    before = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
+    assert main(["-m", *GATES, "sweep.name=mine", "epochs=7"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: command line: sweep.name: expected the jobs of the sweep")
+    assert "config_hash" in error
     assert {path: path.read_bytes() for path in here.rglob("*") if path.is_file()} == before
 
 

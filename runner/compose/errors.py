@@ -17,7 +17,12 @@ from yaml import MarkedYAMLError
 from runner import config
 from runner.lookup import BadInput, NotGiven, did_you_mean, one_of
 
+PLUGINS = ("joblib", "submitit_local", "submitit_slurm")  # launchers of the extra `sweep`
 TYPES = {"Integer": "an integer", "Float": "a number", "bool": "true or false"}
+
+
+class NotInstalled(BadInput):
+    """A choice that needs one of the extras."""
 
 
 def to_bad_input(error: BaseException, overrides: Sequence[str]) -> BadInput:
@@ -86,6 +91,9 @@ def missing_choice(error: MissingConfigException) -> BadInput:
     """Return the error of a choice that has no file."""
     group, _, name = str(error.missing_cfg_file or "").rpartition("/")
     options = [str(option) for option in error.options or ()]
+    if group == "hydra/launcher" and name in PLUGINS:
+        expected = "a launcher that is installed"
+        return NotInstalled(group, expected, name, hint="pip install 'runner[sweep]'")
     if not options:
         return BadInput.because(group, messages(error))
     return BadInput(group, one_of(options), name, hint=did_you_mean(name, options))

@@ -1,7 +1,10 @@
 """The one way in: every composition, of a run, a sweep or a worker, is checked here."""
 
+import copy
+import functools
 import pickle
 import re
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +20,7 @@ from omegaconf import Container, DictConfig, OmegaConf
 
 from runner import job
 from runner.compose.errors import placed, related, to_bad_input
-from runner.compose.safety import check_no_code, check_overrides, leaves
+from runner.compose.safety import check_no_code, check_overrides, check_values, leaves
 from runner.config import Config
 from runner.lookup import BadInput, did_you_mean
 from runner.tables import store
@@ -27,6 +30,8 @@ NEUTRAL = (
     *("experiment", "expect", "data_dir", "output_dir", "weights.path", "dataset.path"),
     *("figures", "threads", "timing", "hydra"),
 )
+
+Copier = Callable[[], DictConfig]
 
 
 class Loader(ConfigLoaderImpl):
@@ -48,8 +53,15 @@ class Loader(ConfigLoaderImpl):
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
-        self.composed: dict[tuple[str, ...], bytes] = {}
+        self.composed: dict[tuple[str, ...], tuple[Copier, Copier]] = {}
+        self.identities: dict[tuple[str, ...], job.Identity] = {}
         self.parsed: dict[str, Override] = {}
+        self.groups: dict[str, bool] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave behind what a worker, which gets its job composed, has no use for."""
+        empty: dict[str, Any] = {"composed": {}, "identities": {}, "parsed": {}}
+        return vars(self) | empty
 
     def load_configuration(
         self,
@@ -87,47 +99,85 @@ class Loader(ConfigLoaderImpl):
     ) -> DictConfig:
         """Compose one job of a sweep, its folder below the sweep's.
 
-        Composing takes longer than most jobs. So what the choices make is
-        composed once for all jobs that make the same choices; plain values
-        come last in any composition, and are set on a copy of it.
+        Raises
+        ------
+        BadInput
+            For anything that is wrong with it.
+        """
+        identity = self.identify(master_config, sweep_overrides)
+        whole, _, values = self._composed(master_config, sweep_overrides)
+        cfg = whole()
+        self._apply_overrides_to_config(values, cfg)
+        self._leave_out_expectations(cfg, sweep_overrides)
+        overrides = [self._parse(word) for word in sweep_overrides]
+        options = plain(cfg.hydra.job.config.override_dirname)
+        cfg.hydra.overrides.task = list(sweep_overrides)
+        cfg.hydra.job.override_dirname = get_overrides_dirname(overrides, **options)
+        cfg.hydra.job.chdir = False
+        cfg.hydra.sweep.dir = master_config.hydra.sweep.dir
+        cfg.hydra.sweep.subdir = store.job_folder(identity.run_id)
+        OmegaConf.copy_cache(from_config=master_config, to_config=cfg)
+        return cfg
+
+    def identify(self, master: DictConfig, words: list[str]) -> job.Identity:
+        """Check one job of a sweep as far as it can be without running it, and name it.
 
         Raises
         ------
         BadInput
             For anything that is wrong with it.
         """
-        try:
-            cfg = self._job(master_config, sweep_overrides)
-        except BadInput as bad:
-            placed(bad, sweep_overrides)
-            raise
-        except Exception as error:
-            raise to_bad_input(error, sweep_overrides) from error
-        OmegaConf.copy_cache(from_config=master_config, to_config=cfg)
-        cfg.hydra.sweep.dir = master_config.hydra.sweep.dir
-        return cfg
+        key = tuple(words)
+        if key not in self.identities:
+            try:
+                self.identities[key] = self._identify(master, words)
+            except BadInput as bad:
+                placed(bad, words)
+                raise
+            except Exception as error:
+                raise to_bad_input(error, words) from error
+        return self.identities[key]
 
-    def _job(self, master: DictConfig, words: list[str]) -> DictConfig:
+    def _identify(self, master: DictConfig, words: list[str]) -> job.Identity:
         check_overrides([word for word in words if word not in self.parsed])
-        overrides = [self._parse(word) for word in words]
-        values = [override for override in overrides if self._is_value(override)]
-        choices = [override.input_line for override in overrides if override not in values]
-        shared = (*plain_list(master.hydra.overrides.hydra), *map(str, choices))
+        _, own, values = self._composed(master, words)
+        cfg = own()
+        self._apply_overrides_to_config(values, cfg)
+        self._leave_out_expectations(cfg, words)
+        if any("$" in str(override.input_line) for override in values):
+            check_values(plain(cfg))
+        config = to_config(cfg)
+        check_output_dir(config.output_dir)
+        return job.identify(config, user_folders(master.hydra), True, download=self.download)
+
+    def _composed(
+        self, master: DictConfig, words: list[str]
+    ) -> tuple[Copier, Copier, list[Override]]:
+        """Return what a job's choices make, whole and without Hydra's part, and its plain values.
+
+        Composing takes longer than most jobs, so it is done once for all jobs
+        that make the same choices. Plain values come last in any composition:
+        they are set on a copy, which is quickest as a pickle.
+        """
+        values: list[Override] = []
+        choices: list[str] = []
+        changed: list[str] = []
+        for override in map(self._parse, reversed(words)):
+            key = override.key_or_group
+            if self._is_value(override) and not any(related(key, other) for other in changed):
+                values.insert(0, override)
+                continue
+            choices.insert(0, str(override.input_line))
+            if not self._is_group(key):
+                changed.append(key)  # what stands before it and is about the same comes before it
+        shared = (*map(str, master.hydra.overrides.hydra), *choices)
         if shared not in self.composed:
             name = master.hydra.job.config_name
             made = super().load_configuration(name, list(shared), RunMode.RUN)
             check_no_code(plain(made))
-            self.composed[shared] = pickle.dumps(made)
-        cfg: DictConfig = pickle.loads(self.composed[shared])
-        self._apply_overrides_to_config(values, cfg)
-        cfg.hydra.overrides.task = list(words)
-        options = cfg.hydra.job.config.override_dirname
-        cfg.hydra.job.override_dirname = get_overrides_dirname(overrides, **options)
-        self._leave_out_expectations(cfg, words)
-        if any("$" in override.input_line for override in values):
-            check_no_code(plain(cfg))
-        self._place(cfg, RunMode.RUN)
-        return cfg
+            own = OmegaConf.masked_copy(made, [str(key) for key in made if key != "hydra"])
+            self.composed[shared] = copier(made), copier(own)
+        return *self.composed[shared], values
 
     def _parse(self, word: str) -> Override:
         if word not in self.parsed:
@@ -139,7 +189,12 @@ class Loader(ConfigLoaderImpl):
         changes = override.is_add() or override.is_force_add() or override.is_delete()
         if changes or override.package is not None or override.is_hydra_override():
             return False
-        return not self.repository.group_exists(override.key_or_group)
+        return not self._is_group(override.key_or_group)
+
+    def _is_group(self, key: str) -> bool:
+        if key not in self.groups:
+            self.groups[key] = self.repository.group_exists(key)
+        return self.groups[key]
 
     def _leave_out_expectations(self, cfg: DictConfig, overrides: list[str]) -> None:
         chosen = [word.partition("=")[2] for word in overrides if word.startswith("experiment=")]
@@ -190,6 +245,14 @@ class Loader(ConfigLoaderImpl):
             cfg.hydra.sweep.subdir = store.job_folder(identity.run_id)
 
 
+def copier(cfg: DictConfig) -> Copier:
+    """Return what makes copies: a pickle is quickest, but some plugins' classes have none."""
+    try:
+        return functools.partial(pickle.loads, pickle.dumps(cfg))
+    except pickle.PicklingError:
+        return functools.partial(copy.deepcopy, cfg)
+
+
 def check_output_dir(output_dir: str) -> None:
     """Refuse an output folder that is or lies below something else than a folder."""
     for path in (Path(output_dir), *Path(output_dir).parents):
@@ -210,11 +273,6 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     """Return an unresolved configuration as plain containers."""
     result: dict[str, Any] = OmegaConf.to_container(cfg, resolve=False)  # type: ignore[assignment]
     return result
-
-
-def plain_list(node: Any) -> list[str]:
-    """Return a list node as plain words."""
-    return [str(item) for item in node]
 
 
 def to_config(cfg: DictConfig) -> Config:

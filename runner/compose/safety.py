@@ -17,6 +17,7 @@ from runner.config import Config
 from runner.lookup import BadInput, did_you_mean
 
 LAUNCHERS = (
+    "runner.sweeps.launcher.RunnerLauncher",
     "hydra._internal.core_plugins.basic_launcher.BasicLauncher",
     "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher",
     "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher",
@@ -125,12 +126,17 @@ def check_no_code(config: Mapping[str, Any]) -> None:
     ------
     BadInput
     """
+    check_values(config)
+    check_hydra(config["hydra"])
+
+
+def check_values(config: Mapping[str, Any]) -> None:
+    """Refuse keys that would be called, and interpolations by what is not listed."""
     for path, value in leaves(config):
         for key in set(path.split(".")) & set(CALLING):
             check_target(path, key, value)
         if isinstance(value, str) and "${" in value and not path.startswith(RECORDS):
             check_interpolation(path, value)
-    check_hydra(config["hydra"])
 
 
 def check_hydra(hydra: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 An optimizer works in place on flat vectors, block by block, so that what one
 line leaves in the cache the next one finds there. Its state is made at the
-first update: one optimizer belongs to one network. ``weight_decay`` adds
+first update: one optimizer belongs to one training. ``weight_decay`` adds
 ``weight_decay · parameters`` to the gradients, biases included, as in PyTorch
 (book 6.4.2 leaves the biases out).
 """
@@ -16,7 +16,7 @@ import numpy as np
 
 from runner.nn.checks import Array, number
 
-BLOCK = 1 << 16  # numbers of each vector that are worked on together
+BLOCK = 1 << 17  # numbers of each vector that are worked on together
 FLUSH = 100  # updates between two looks for denormal numbers, which are slow to compute with
 
 

@@ -72,7 +72,10 @@ def fit(
     head
         Output function and loss in one, from ``losses.head``.
     optimizer, lr, schedule
-        The learning rate of an update is ``lr`` times the schedule's factor.
+        The learning rate of an update is ``lr`` times the schedule's factor. The
+        optimizer's state follows the inputs as `Batches` arranges them: it can go
+        on with these samples only. With a ``weight_decay`` of 0 it never sees the
+        weights of inputs that are 0 in all samples.
     rng, dropout_rng
         Draw the order of the samples, and what dropout leaves out.
     scale

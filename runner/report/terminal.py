@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from runner.tables.summarize import Counts
+
 # Columns of results.csv that say what was configured, for sweeps over no other key.
+SHOWN = 50  # rows of a plan
 CONFIGURED = (
     *("dataset", "network", "activation", "output", "loss", "optimizer"),
     *("batch_size", "seed", "epochs", "threads"),
@@ -64,12 +67,15 @@ def show_run(
 
 def show_sweep(
     table: "pd.DataFrame",
-    planned: int,
+    counts: "Counts",
     folder: Path,
     console: Console,
     unexpected: Sequence[str] = (),
 ) -> None:
-    """Print a sweep's rows, what went otherwise than expected, and where the table is."""
+    """Print a sweep's rows, what went otherwise than expected, and what can be done about it.
+
+    Of many rows only the best are shown.
+    """
     known = {column.name for column in RESULTS}
     varied = [name for name in CONFIGURED if differs(table[name])]
     extra = [name for name in table.columns if name not in known]
@@ -88,8 +94,67 @@ def show_sweep(
     for line in unexpected:
         print_text(console, line)
     completed = int((table["status"] == "completed").sum())
-    print_text(console, f"{completed} of {planned} jobs completed")
+    ran = counts.done - counts.reused
+    print_text(
+        console,
+        f"{completed} of {counts.total} jobs completed: {ran} run, "
+        f"{counts.reused} reused, {counts.failed} failed",
+    )
+    if counts.done < counts.total or (table["status"].isin(["failed", "interrupted"])).any():
+        print_text(console, f"run what is missing: runner resume {shown(folder)}")
     print_text(console, shown(folder / "results.csv"))
+
+
+def show_plan(table: "pd.DataFrame", counts: "Counts", console: Console) -> None:
+    """Print what a sweep would run, and how long that may take."""
+    hidden = ("run_id", "config_hash", "data_hash", "weights_hash", "code_version")
+    heads = [name for name in table.columns if name not in hidden]
+    head = table.head(SHOWN)
+    console.print(grid(heads, [[row[name] for name in heads] for row in head.to_dict("records")]))
+    if len(table) > SHOWN:
+        print_text(console, f"... and {len(table) - SHOWN:,} more")
+    missing = counts.total - counts.done
+    print_text(console, f"{counts.total:,} jobs, {counts.done:,} done, {missing:,} to run")
+    if counts.seconds is not None:
+        print_text(console, f"about {counts.seconds * missing:,.0f} s, one after the other")
+
+
+@contextmanager
+def job_progress(console: Console) -> Iterator[Callable[["Counts", Mapping[str, str]], None]]:
+    """Yield a function that is told of each job that ends: a bar, or a line where it is a file."""
+    known = {column.name for column in RESULTS}
+
+    def line(counts: "Counts", row: Mapping[str, str]) -> None:
+        swept = [f"{key}={value}" for key, value in row.items() if key not in known]
+        said = [row["status"], *swept, f"accuracy={row.get('accuracy', '')}", row.get("error", "")]
+        print_text(console, f"{counts.done}/{counts.total} {' '.join(filter(None, said))}")
+
+    if not console.is_terminal:
+        yield line
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        MofNCompleteColumn(),
+        BarColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def move(counts: "Counts", row: Mapping[str, str]) -> None:
+            best = "" if counts.best is None else f", best {counts.best:.4f}"
+            what = f"{counts.failed} failed{best}"
+            bar.update(task, completed=counts.done, total=counts.total, description=what)
+
+        yield move
 
 
 @contextmanager

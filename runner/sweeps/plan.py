@@ -4,18 +4,16 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, RangeSweep
 
-from runner.lookup import BadInput
+from runner.lookup import BadInput, did_you_mean
 from runner.tables.columns import RESULTS
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-
 EXACT = 10**7  # values of a range that are counted one by one
+IDENTITY = ("config_hash", "data_hash", "weights_hash", "code_version")
+Row = dict[str, str]
 WHOLE = ("data_dir", "output_dir", "sweep")  # no part of a job, so not to be swept over
 
 
@@ -59,36 +57,97 @@ def unusable(override: Override, expected: str) -> BadInput:
 
 
 def expand(
-    overrides: Sequence[Override], options: Mapping[str, Sequence[str]], max_runs: int
+    overrides: Sequence[Override],
+    options: Mapping[str, Sequence[str]],
+    max_runs: int,
+    together: Sequence[Sequence[str]] = (),
+    without: Sequence[Mapping[str, Any]] = (),
 ) -> list[Job]:
     """Return every combination of the swept values, the first key varying slowest.
+
+    Parameters
+    ----------
+    overrides : parsed; those with several values are swept.
+    options : the choices of each group, for globs.
+    max_runs : the largest number of combinations.
+    together : lists of keys whose values are taken side by side, first with first.
+    without : combinations that are left out, as swept keys with their values.
 
     Raises
     ------
     BadInput
-        For a sweep without values, or of more than ``max_runs`` jobs.
+        For a sweep without values, of more than ``max_runs`` jobs, or of keys
+        that are not swept or have other numbers of values than their fellows.
     """
-    total = 1
-    for override in overrides:
-        if override.is_sweep_override() and override.key_or_group.split(".")[0] in WHOLE:
-            raise unusable(override, "one value (it is of the sweep as a whole)")
-        number = count(override, options.get(override.key_or_group, ()))
-        if number == 0:
-            raise unusable(override, "at least one value")
-        total *= number
+    names = [column(override, override.key_or_group in options) for override in overrides]
+    counts = [size(override, options) for override in overrides]
+    axes = side_by_side(overrides, counts, together)
+    total = math.prod(counts[axis[0]] for axis in axes)
     if total > max_runs:
         expected = f"a sweep of at most {max_runs:,} jobs"
         raise BadInput("sweep.max_runs", expected, f"{total:,}", where="command line")
     values = [words(override) for override in overrides]
     swept = [override.is_sweep_override() for override in overrides]
-    names = [column(override, override.key_or_group in options) for override in overrides]
-    return [
-        Job(
-            tuple(f"{o.get_key_element()}={v}" for o, v in zip(overrides, chosen, strict=True)),
-            {name: v for name, v, s in zip(names, chosen, swept, strict=True) if s},
+    left_out = [exclusion(given, overrides, names) for given in without]
+    jobs = []
+    for places in itertools.product(*(range(counts[axis[0]]) for axis in axes)):
+        at = {i: place for axis, place in zip(axes, places, strict=True) for i in axis}
+        chosen = [values[i][at[i]] for i in range(len(overrides))]
+        if any(all(chosen[i] == value for i, value in given.items()) for given in left_out):
+            continue
+        keys = [override.get_key_element() for override in overrides]
+        jobs.append(
+            Job(
+                tuple(f"{key}={value}" for key, value in zip(keys, chosen, strict=True)),
+                {name: v for name, v, s in zip(names, chosen, swept, strict=True) if s},
+            )
         )
-        for chosen in itertools.product(*values)
-    ]
+    if not jobs:
+        raise BadInput("sweep.exclude", "at least one job that is left", "none")
+    return jobs
+
+
+def size(override: Override, options: Mapping[str, Sequence[str]]) -> int:
+    """Return how many values an override has, at least one; raise BadInput otherwise."""
+    if override.is_sweep_override() and override.key_or_group.split(".")[0] in WHOLE:
+        raise unusable(override, "one value (it is of the sweep as a whole)")
+    number = count(override, options.get(override.key_or_group, ()))
+    if number == 0:
+        raise unusable(override, "at least one value")
+    return number
+
+
+def side_by_side(
+    overrides: Sequence[Override], counts: Sequence[int], together: Sequence[Sequence[str]]
+) -> list[list[int]]:
+    """Return the numbers of the overrides that vary independently, those together in one list."""
+    swept = {o.key_or_group: i for i, o in enumerate(overrides) if o.is_sweep_override()}
+    axes, taken = [], set()
+    for keys in together:
+        for key in keys:
+            if key not in swept or key in taken:
+                hint = did_you_mean(key, swept)
+                raise BadInput("sweep.zip", "keys that are swept, each once", key, hint=hint)
+            taken.add(key)
+        axis = sorted(swept[key] for key in keys)
+        if len({counts[i] for i in axis}) > 1:
+            got = ", ".join(f"{key} {counts[swept[key]]}" for key in keys)
+            raise BadInput("sweep.zip", "as many values of each key", got)
+        axes.append(axis)
+    alone = [[i] for i, o in enumerate(overrides) if o.key_or_group not in taken]
+    return sorted(axes + alone)
+
+
+def exclusion(
+    given: Mapping[str, Any], overrides: Sequence[Override], names: Sequence[str]
+) -> dict[int, str]:
+    """Return what a combination to leave out says, by the numbers of its overrides."""
+    swept = {o.key_or_group: i for i, o in enumerate(overrides) if o.is_sweep_override()}
+    for key in given:
+        if key not in swept:
+            hint = did_you_mean(key, swept)
+            raise BadInput("sweep.exclude", "keys that are swept", key, hint=hint)
+    return {swept[key]: "null" if value is None else str(value) for key, value in given.items()}
 
 
 def words(override: Override) -> list[str]:
@@ -105,9 +164,27 @@ def column(override: Override, is_group: bool) -> str:
     return f"{key}.choice" if taken else key
 
 
-def table(jobs: Mapping[str, Job]) -> "pd.DataFrame":
-    """Return the plan: a row per job, with its run_id and its swept values."""
-    import pandas as pd
+def rows(jobs: Mapping[str, Job], identities: Mapping[str, Mapping[str, str]]) -> list[Row]:
+    """Return the plan: a row per job, with what it is and its swept values."""
+    return [{"run_id": run_id, **identities[run_id], **job.swept} for run_id, job in jobs.items()]
 
-    rows = [{"run_id": run_id, **job.swept} for run_id, job in jobs.items()]
-    return pd.DataFrame(rows, dtype=object)
+
+def changes(before: Sequence[Row], now: Sequence[Row]) -> list[str]:
+    """Return in words what has changed in the jobs that two plans have in common."""
+    known = {swept(row): row for row in before}
+    seen: dict[str, int] = {}
+    for row in now:
+        old = known.get(swept(row))
+        if old is None:
+            seen["new jobs"] = seen.get("new jobs", 0) + 1
+        elif old["run_id"] != row["run_id"]:
+            differing = [name for name in IDENTITY if old.get(name) != row[name]]
+            for name in differing or ["threads or a module of your own"]:
+                what = f"{name} {old.get(name)} -> {row[name]}" if name in row else name
+                seen[what] = seen.get(what, 0) + 1
+    return [f"{what} ({number} of {len(now)})" for what, number in seen.items()]
+
+
+def swept(row: Row) -> tuple[tuple[str, str], ...]:
+    """Return the swept keys of a planned job with their values."""
+    return tuple((key, value) for key, value in row.items() if key not in ("run_id", *IDENTITY))

@@ -1,26 +1,36 @@
-"""The sweeper behind ``-m``, a Hydra plugin."""
+"""The sweeper behind ``-m``, a Hydra plugin: it plans, runs what is missing, and merges."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from runner.lookup import BadInput
 from runner.sweeps import plan
+from runner.sweeps.board import Board, unwatched
+from runner.sweeps.launcher import RunnerLauncher, RunnerLauncherConf
 from runner.tables import store
+from runner.tables.summarize import Counts, Watcher, summarize
 
 if TYPE_CHECKING:
     import pandas as pd
+
+POLL = 0.5  # seconds between two looks for what other processes have finished
+LOST = "no record was left: the worker was killed, or the disk is full"
 
 
 @dataclass
@@ -32,19 +42,24 @@ class RunnerSweeperConf:
 
 @dataclass
 class SweepResult:
-    """A sweep's folder, its results (one row per job), and how many jobs were planned.
+    """A sweep's folder, its results (one row per job), and how many jobs there are.
 
     ``unexpected`` says in words which jobs did not complete or did not give what they expect.
+    With ``sweep.plan_only`` nothing has been run, and ``results`` is the plan.
     """
 
     folder: Path
     results: "pd.DataFrame"
-    planned: int
+    counts: Counts
     unexpected: list[str]
+    plan_only: bool = False
 
 
 class RunnerSweeper(Sweeper):
-    """Plans all jobs before any of them runs, and merges their results."""
+    """Plans all jobs before any of them runs, runs those that are missing, merges their rows."""
+
+    command: ClassVar[list[str]] = []  # the words after `runner -m`, for the sweep's folder
+    watch: ClassVar[Watcher] = staticmethod(unwatched)
 
     config: DictConfig
     context: HydraContext
@@ -60,45 +75,169 @@ class RunnerSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> SweepResult:
-        """Run every combination of the arguments' values.
+        """Run every combination of the arguments' values that has not been run.
 
         Raises
         ------
         BadInput
-            Before anything is written, when one of the jobs cannot be run.
+            Before anything is written, when one of the jobs cannot be run,
+            or the sweep that is there was another one.
         """
-        jobs = self.plan(arguments)
-        name = self.config.sweep.name
-        folder = store.sweep_folder(self.config.output_dir, name, datetime.now(UTC))
-        try:
-            store.create_sweep(folder, plan.table(jobs), arguments)
-        except FileExistsError:
-            where = "command line"
-            raise BadInput("sweep.name", "a name not taken", name, where=where) from None
-        self.config.hydra.sweep.dir = str(folder)
-        try:
-            self.launcher.launch([job.overrides for job in jobs.values()], initial_job_idx=0)
-        finally:
-            results = store.merge_sweep(folder)
-        return SweepResult(folder, results, len(jobs), unexpected(folder, results))
+        jobs, rows = self.plan(arguments)
+        options, output_dir = self.config.sweep, self.config.output_dir
+        folder = store.sweep_folder(output_dir, options.name, datetime.now(UTC))
+        before = store.read_plan(folder)
+        changed = plan.changes(before, rows) if before else []
+        if changed and not options.allow_changes:
+            expected = "the jobs of the sweep that is there (sweep.allow_changes=true goes on)"
+            raise BadInput("sweep.name", expected, "; ".join(changed), where="command line")
+        board = Board(folder, rows, type(self).watch)
+        board.reuse()
+        if options.plan_only:
+            return planned(board)
+        self.open(folder, before, rows)
+        return self.run(board, jobs)
 
-    def plan(self, arguments: Sequence[str]) -> dict[str, plan.Job]:
-        """Return the jobs by their run_id: two that are the same run are one job."""
-        loader = self.context.config_loader
-        parser = OverridesParser.create(config_loader=loader)
-        overrides = parser.parse_overrides(list(arguments))
-        options = {
+    def open(self, folder: Path, before: list[plan.Row], rows: list[plan.Row]) -> None:
+        """Make the sweep's folder, or bring the plan that is there up to date."""
+        self.config.hydra.sweep.dir = str(folder)
+        if not before:
+            try:
+                store.create_sweep(folder, rows, type(self).command)
+            except FileExistsError:
+                expected = "a name not taken"
+                raise BadInput("sweep.name", expected, folder.name, where="command line") from None
+        elif before != rows:
+            store.write_plan(folder, rows)
+
+    def run(self, board: Board, jobs: dict[str, plan.Job]) -> SweepResult:
+        """Run the jobs that are missing."""
+        missing = board.missing
+        try:
+            with self.watching(board):
+                ended = self.launch([jobs[run_id].overrides for run_id in missing], board)
+            board.look(board.missing)
+            for run_id, job in zip(missing, ended, strict=False):
+                if run_id not in board.rows:
+                    board.fail(run_id, reason(job))
+        except KeyboardInterrupt as interrupt:
+            board.look(board.missing)
+            counts = board.counts
+            done = f"{counts.done - counts.failed} of {counts.total} jobs are done"
+            interrupt.add_note(f"{done}; go on with: runner resume {board.folder}")
+            raise
+        finally:
+            board.write()
+            results = board.table()
+            store.write_table(board.folder / "summary.csv", summarize(results, keys(board)))
+        wrong = unexpected(board.folder, results)
+        return SweepResult(board.folder, results, board.counts, wrong)
+
+    def launch(self, overrides: list[tuple[str, ...]], board: Board) -> list[JobReturn]:
+        """Hand jobs to the launcher; with ``fail_fast`` one by one, until one fails."""
+        if not overrides:
+            return []
+        if not self.config.sweep.fail_fast or isinstance(self.launcher, RunnerLauncher):
+            return list(self.launcher.launch(overrides, initial_job_idx=0))
+        ended: list[JobReturn] = []
+        for number, words in enumerate(overrides):
+            ended += self.launcher.launch([words], initial_job_idx=number)
+            board.look(board.missing)
+            if board.failed:
+                break
+        return ended
+
+    @contextmanager
+    def watching(self, board: Board) -> Iterator[None]:
+        """Keep the board up to date: after each job, or where others run them, now and then."""
+        if isinstance(self.launcher, RunnerLauncher):
+            fail_fast = self.config.sweep.fail_fast
+
+            def ended(job: JobReturn) -> bool:
+                if job.status == JobStatus.COMPLETED:
+                    board.look([job.return_value.row["run_id"]])
+                return not (fail_fast and (board.failed or job.status == JobStatus.FAILED))
+
+            self.launcher.ended = ended
+            yield
+            return
+        with repeating(lambda: board.look(board.missing)):
+            yield
+
+    def plan(self, arguments: Sequence[str]) -> tuple[dict[str, plan.Job], list[plan.Row]]:
+        """Return the jobs by their run_id, and the plan: two that are the same run are one job."""
+        loader: Any = self.context.config_loader
+        options = self.config.sweep
+        overrides = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
+        overrides += replicates(overrides, options.replicates, self.config.seed)
+        groups = {
             override.key_or_group: loader.get_group_options(
                 override.key_or_group, ObjectType.CONFIG
             )
             for override in overrides
             if override.key_or_group in loader.list_groups("")
         }
+        together: Any = OmegaConf.to_object(options.zip)
+        without: Any = OmegaConf.to_object(options.exclude)
         jobs: dict[str, plan.Job] = {}
-        for job in plan.expand(overrides, options, self.config.sweep.max_runs):
-            cfg = loader.load_sweep_config(self.config, list(job.overrides))
-            jobs.setdefault(store.run_id(Path(cfg.hydra.sweep.subdir)), job)
-        return jobs
+        identities = {}
+        for job in plan.expand(overrides, groups, options.max_runs, together, without):
+            identity = loader.identify(self.config, list(job.overrides))
+            if identity.run_id not in jobs:
+                jobs[identity.run_id] = job
+                parts = {name: getattr(identity, name) or "" for name in plan.IDENTITY}
+                identities[identity.run_id] = parts
+        return jobs, plan.rows(jobs, identities)
+
+
+def replicates(overrides: Sequence[Override], number: int | None, seed: int) -> list[Override]:
+    """Return the override that runs each job with a number of seeds."""
+    if number is None:
+        return []
+    if any(o.key_or_group == "seed" and o.is_sweep_override() for o in overrides):
+        raise BadInput("sweep.replicates", "none where the seed is swept", number)
+    return OverridesParser.create().parse_overrides([f"seed=range({seed},{seed + number})"])
+
+
+@contextmanager
+def repeating(look: Callable[[], None]) -> Iterator[None]:
+    """Do something now and then, in a thread, until the block ends."""
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.wait(POLL):
+            look()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def reason(job: JobReturn) -> str:
+    """Return in words why a job left no record."""
+    if job.status != JobStatus.FAILED:
+        return LOST
+    error = job._return_value
+    return f"{type(error).__name__}: {error}"
+
+
+def planned(board: Board) -> SweepResult:
+    """Return what a sweep would do."""
+    import pandas as pd
+
+    status = [board.rows[run_id]["status"] if run_id in board.rows else "" for run_id in board.plan]
+    table = pd.DataFrame(list(board.plan.values())).assign(status=status)
+    return SweepResult(board.folder, table, board.counts, [], plan_only=True)
+
+
+def keys(board: Board) -> list[str]:
+    """Return the swept keys that tell configurations apart; replicates differ in the seed alone."""
+    row = next(iter(board.plan.values()))
+    return [key for key, _ in plan.swept(row) if key != "seed"]
 
 
 def unexpected(folder: Path, results: "pd.DataFrame") -> list[str]:
@@ -120,11 +259,13 @@ def unexpected(folder: Path, results: "pd.DataFrame") -> list[str]:
 
 
 def register() -> None:
-    """Make the sweeper known to Hydra, which looks for plugins in ``hydra_plugins`` only."""
+    """Make sweeper and launcher known to Hydra, which looks in ``hydra_plugins`` only."""
     own = ("hydra_plugins.", "hydra._internal.core_plugins.", "runner.")
     check: Any = staticmethod(lambda name: name.startswith(own))
     Plugins.is_in_toplevel_plugins_module = check  # type: ignore[method-assign]
-    ConfigStore.instance().store(
-        group="hydra/sweeper", name="runner", node=RunnerSweeperConf, provider="runner"
-    )
+    for group, node in (("sweeper", RunnerSweeperConf), ("launcher", RunnerLauncherConf)):
+        ConfigStore.instance().store(
+            group=f"hydra/{group}", name="runner", node=node, provider="runner"
+        )
     Plugins.instance().register(RunnerSweeper)
+    Plugins.instance().register(RunnerLauncher)

@@ -122,23 +122,39 @@ TABLES: dict[str, tuple[Column, ...]] = {
 }
 
 
-def frame(table: str, rows: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
-    """Return a table's rows with its columns in their order; what a row lacks is empty.
+class Rows(NamedTuple):
+    """A table before it is a file or a data frame: the names of its columns, and its rows."""
+
+    names: list[Any]
+    rows: list[dict[Any, Any]]
+
+    def frame(self) -> "pd.DataFrame":
+        """Return the data frame; what a row lacks is empty."""
+        import pandas as pd
+
+        # Objects, so that a missing integer does not turn the others into floats.
+        return pd.DataFrame(self.rows, columns=self.names, dtype=object)
+
+
+def table(name: str, rows: Iterable[Mapping[str, Any]]) -> Rows:
+    """Return a table's rows with its columns in their order.
 
     Raises
     ------
     KeyError
         When a row has a column that the table does not.
     """
-    import pandas as pd
-
-    rows = list(rows)
-    names = [column.name for column in TABLES[table]]
-    unknown = {key for row in rows for key in row} - set(names)
+    made = [dict(row) for row in rows]
+    names = [column.name for column in TABLES[name]]
+    unknown = {key for row in made for key in row} - set(names)
     if unknown:
-        raise KeyError(f"{table} has no column {sorted(unknown)}")
-    # Objects, so that a missing integer does not turn the others into floats.
-    return pd.DataFrame(rows, columns=names, dtype=object)
+        raise KeyError(f"{name} has no column {sorted(unknown)}")
+    return Rows(names, made)
+
+
+def frame(name: str, rows: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
+    """Return a table as a data frame; raises like `table`."""
+    return table(name, rows).frame()
 
 
 def json_schema() -> dict[str, Any]:

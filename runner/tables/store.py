@@ -5,11 +5,13 @@ and lists the size and checksum of all others: a folder without a whole one
 does not count as a run.
 """
 
+import csv
+import io
 import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 RECORD = "run.json"
 PLAN = "plan.csv"
+COMMAND = "command.json"
 CHECKPOINT = "checkpoint.npz"
 
 
@@ -56,8 +59,9 @@ def aside(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_bytes(path: Path, content: bytes, *, sync: bool = False) -> None:
@@ -150,7 +154,7 @@ def _checksum(path: Path) -> str:
     return xxhash.xxh3_64_hexdigest(path.read_bytes())
 
 
-def create_sweep(folder: Path, plan: "pd.DataFrame", command: Sequence[str]) -> None:
+def create_sweep(folder: Path, plan: Iterable[Mapping[str, str]], command: Sequence[str]) -> None:
     """Make a sweep's folder with its plan and command inside, by one rename.
 
     Raises
@@ -162,13 +166,78 @@ def create_sweep(folder: Path, plan: "pd.DataFrame", command: Sequence[str]) -> 
     temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
         temporary.mkdir()
-        write_table(temporary / PLAN, plan)
-        write_bytes(temporary / "command.json", (json.dumps(list(command)) + "\n").encode())
+        write_plan(temporary, plan)
+        write_bytes(temporary / COMMAND, (json.dumps(list(command)) + "\n").encode())
         if folder.exists():
             raise FileExistsError(folder)
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def is_sweep(folder: Path) -> bool:
+    """Whether a folder is a sweep's."""
+    return (folder / PLAN).exists()
+
+
+def read_command(folder: Path) -> list[str]:
+    """Return the words after ``runner -m`` that a sweep was started with.
+
+    Raises
+    ------
+    OSError, ValueError
+        When the folder is not a sweep's.
+    """
+    words = json.loads((folder / COMMAND).read_bytes())
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ValueError(f"{folder / COMMAND}: not a list of words")
+    return words
+
+
+def write_plan(folder: Path, plan: Iterable[Mapping[str, str]]) -> None:
+    """Write a sweep's plan: a row per job."""
+    rows = list(plan)
+    write_rows(folder / PLAN, list(rows[0]), rows)
+
+
+def read_plan(folder: Path) -> list[dict[str, str]]:
+    """Return a sweep's plan, a row per job; none where there is no sweep."""
+    path = folder / PLAN
+    return read_rows(path) if path.exists() else []
+
+
+def write_results(folder: Path, rows: Iterable[Mapping[str, str]], columns: Iterable[str]) -> None:
+    """Write a sweep's results; ``columns`` that are none of results.csv's follow those."""
+    names = [column.name for column in TABLES["results"]]
+    names += [name for name in columns if name not in names]
+    write_rows(folder / "results.csv", names, rows)
+
+
+def write_rows(path: Path, names: Sequence[Any], rows: Iterable[Mapping[Any, Any]]) -> None:
+    """Write rows as CSV: UTF-8, one line ending everywhere, empty for missing."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    for row in rows:
+        values = (row.get(name) for name in names)
+        writer.writerow("" if value is None or value != value else value for value in values)
+    write_bytes(path, text.getvalue().encode())
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file as text."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def read_row(folder: Path, *, whole: bool = False) -> dict[str, str] | None:
+    """Return the row of a run that has ended, None of one that has not.
+
+    With ``whole`` only if all its files are what was written.
+    """
+    if not (folder / RECORD).exists() or (whole and read_record(folder) is None):
+        return None
+    return read_rows(folder / "results.csv")[0]
 
 
 def read_table(path: Path, name: str) -> "pd.DataFrame":
@@ -198,25 +267,3 @@ def read_expectations(folder: Path) -> list[dict[str, Any]]:
         return []
     rows: Any = read_table(path, "expect").to_dict("records")
     return list(rows)
-
-
-def merge_sweep(folder: Path) -> "pd.DataFrame":
-    """Write and return a sweep's results: a row per job that counts, in the plan's order.
-
-    The plan's columns (swept keys) follow those of the results; one that is
-    a column already is written where the job itself had nothing to say.
-    """
-    import pandas as pd
-
-    plan = pd.read_csv(folder / PLAN, dtype=str, keep_default_na=False)
-    rows = []
-    for planned in plan.to_dict("records"):
-        job = folder / job_folder(str(planned["run_id"]))
-        if read_record(job) is not None:
-            result = pd.read_csv(job / "results.csv", dtype=str, keep_default_na=False)
-            said = {key: value for key, value in result.iloc[0].to_dict().items() if value != ""}
-            rows.append({**planned, **said})
-    names = [column.name for column in TABLES["results"]]
-    names += [name for name in plan.columns if name not in names]
-    write_table(folder / "results.csv", pd.DataFrame(rows, columns=names, dtype=object))
-    return read_table(folder / "results.csv", "results")

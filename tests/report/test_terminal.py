@@ -7,6 +7,7 @@ from rich.console import Console
 
 from runner.report import terminal
 from runner.tables.columns import frame
+from runner.tables.summarize import Counts
 
 
 def printed(show):
@@ -66,9 +67,11 @@ def test_a_sweep_names_what_failed_and_why():
     ]
     table = frame("results", rows).assign(**{"optimizer.params.lr": ["1", "2"]})
     lines = ["bb: failed: RuntimeError: [boom]"]
-    text = printed(lambda console: terminal.show_sweep(table, 3, Path("s"), console, lines))
+    counts = Counts(done=2, total=3, reused=1, failed=1, best=0.5, seconds=1.0)
+    text = printed(lambda console: terminal.show_sweep(table, counts, Path("s"), console, lines))
     assert "bb: failed: RuntimeError: [boom]" in text
-    assert "1 of 3 jobs completed" in text
+    assert "1 of 3 jobs completed: 1 run, 1 reused, 1 failed" in text
+    assert "runner resume s" in text
     assert "optimizer.params.lr" in text
 
 

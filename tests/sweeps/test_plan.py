@@ -7,7 +7,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 import runner
 from runner.lookup import BadInput
-from runner.sweeps.plan import Job, count, expand, table
+from runner.sweeps.board import Board
+from runner.sweeps.plan import Job, count, expand, rows
 from runner.tables import store
 
 CHOICES = ["adagrad", "adam", "momentum", "sgd"]
@@ -171,7 +172,11 @@ def test_only_a_group_whose_name_is_a_column_gets_another():
 
 def test_the_plan_has_a_row_per_job():
     jobs = {"aa": Job(("seed=1",), {"seed": "1"}), "bb": Job(("seed=007",), {"seed": "007"})}
-    assert table(jobs).to_dict("list") == {"run_id": ["aa", "bb"], "seed": ["1", "007"]}
+    made = rows(jobs, {"aa": {"data_hash": "d"}, "bb": {"data_hash": ""}})
+    assert made == [
+        {"run_id": "aa", "data_hash": "d", "seed": "1"},
+        {"run_id": "bb", "data_hash": "", "seed": "007"},
+    ]
 
 
 def test_a_swept_column_that_a_job_leaves_empty_is_filled(here):
@@ -194,8 +199,8 @@ def test_a_swept_column_that_a_job_leaves_empty_is_filled(here):
 
 def test_what_a_job_says_of_a_swept_column_counts(here):
     # A pass limit of 100, of which the job made 7.
-    store.create_sweep(here / "s", pd.DataFrame({"run_id": ["aa"], "epochs": ["100"]}), [])
-    job = here / "s" / store.job_folder("aa")
-    store.write_table(job / "results.csv", pd.DataFrame({"run_id": ["aa"], "epochs": [7]}))
-    store.commit(job, {"status": "completed"})
-    assert store.merge_sweep(here / "s")["epochs"].tolist() == [7]
+    board = Board(here, [{"run_id": "aa", "epochs": "100", "optimizer.choice": "sgd"}])
+    board.take("aa", {"run_id": "aa", "status": "diverged", "epochs": "7", "optimizer": ""})
+    board.write()
+    row = store.read_table(here / "results.csv", "results").iloc[0]
+    assert (row["epochs"], row["optimizer"], row["optimizer.choice"]) == (7, "", "sgd")

@@ -1,0 +1,114 @@
+"""What is known of a sweep's jobs while they end, and the table that says it."""
+
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.tables import store
+from runner.tables.summarize import Counts, Watcher
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = dict[str, str]  # a row of results.csv, as it is written
+EVERY = 2.0  # seconds between two writings of a table that grows, at least
+
+
+def unwatched(counts: Counts, row: Mapping[str, str]) -> None:
+    """Show nothing."""
+
+
+def merged(planned: Row, recorded: Mapping[str, str]) -> Row:
+    """Return a job's row; what is planned stands where the job itself had nothing to say."""
+    return planned | {key: value for key, value in recorded.items() if value != ""}
+
+
+class Board:
+    """The rows of the jobs that have ended, by run_id, in the order of the plan.
+
+    Parameters
+    ----------
+    folder
+        The sweep's.
+    plan
+        A row per job, ``run_id`` among its keys.
+    watch
+        Told of every job that ends.
+    """
+
+    def __init__(self, folder: Path, plan: Iterable[Row], watch: Watcher = unwatched) -> None:
+        self.folder, self.watch = folder, watch
+        self.plan = {row["run_id"]: row for row in plan}
+        self.rows: dict[str, Row] = {}
+        self.reused = self.failed = 0
+        self.best: float | None = None
+        self.seconds = 0.0
+        self.written, self.took = time.monotonic(), 0.0
+
+    def reuse(self) -> None:
+        """Take the jobs that an earlier call completed, their files checked."""
+        for run_id in self.plan:
+            row = store.read_row(self.job(run_id), whole=True)
+            if row is not None and row["status"] in ("completed", "diverged"):
+                self.rows[run_id] = merged(self.plan[run_id], row)
+                self.count(row)
+        self.reused = len(self.rows)
+
+    @property
+    def missing(self) -> list[str]:
+        """Return the run_ids of the jobs that have not ended."""
+        return [run_id for run_id in self.plan if run_id not in self.rows]
+
+    def look(self, run_ids: Iterable[str]) -> None:
+        """Take what jobs have recorded since the last look; write the table now and then."""
+        for run_id in run_ids:
+            row = store.read_row(self.job(run_id))
+            if row is not None and run_id not in self.rows:
+                self.take(run_id, row)
+        if time.monotonic() - self.written > max(EVERY, 20 * self.took):
+            self.write()
+
+    def take(self, run_id: str, row: Mapping[str, str]) -> None:
+        """Take the row of a job that has ended."""
+        self.rows[run_id] = merged(self.plan[run_id], row)
+        self.count(self.rows[run_id])
+        self.watch(self.counts, self.rows[run_id])
+
+    def fail(self, run_id: str, error: str) -> None:
+        """Take a job that left no record."""
+        self.take(run_id, {"status": "failed", "error": " ".join(error.split())})
+
+    def count(self, row: Row) -> None:
+        """Count a row."""
+        if row["status"] == "completed":
+            self.seconds += float(row["duration_seconds"])
+        else:
+            self.failed += 1
+        if row.get("accuracy"):
+            accuracy = float(row["accuracy"])
+            self.best = accuracy if self.best is None else max(self.best, accuracy)
+
+    @property
+    def counts(self) -> Counts:
+        """Return how far the sweep is."""
+        completed = len(self.rows) - self.failed
+        mean = self.seconds / completed if completed else None
+        return Counts(len(self.rows), len(self.plan), self.reused, self.failed, self.best, mean)
+
+    def write(self) -> None:
+        """Write results.csv."""
+        started = time.monotonic()
+        rows = [self.rows[run_id] for run_id in self.plan if run_id in self.rows]
+        columns = next(iter(self.plan.values())) if self.plan else ()
+        store.write_results(self.folder, rows, columns)
+        self.written = time.monotonic()
+        self.took = self.written - started
+
+    def table(self) -> "pd.DataFrame":
+        """Return the rows as results.csv has them."""
+        return store.read_table(self.folder / "results.csv", "results")
+
+    def job(self, run_id: str) -> Path:
+        """Return the folder of a job."""
+        return self.folder / store.job_folder(run_id)
