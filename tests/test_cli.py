@@ -144,8 +144,8 @@ BAD = {
     "check and_gat": "check: and_gat: expected an experiment or group/choice, got none such; "
     "did you mean and_gate?",
     "choices activatoin": "choices: GROUP: expected one of activation, dataset, experiment, "
-    "hydra/launcher, init, loss, network, optimizer, output, schedule, task, weights, got activatoin; did you mean "
-    "activation?",
+    "hydra/launcher, init, loss, network, optimizer, output, schedule, task, weights, got "
+    "activatoin; did you mean activation?",
     "data verify mnsit": "command line: data: expected one of mnist, mnist5k, got 'mnsit'",
     "-m seed=range(0,1000000000)": "command line: sweep.max_runs: expected a sweep of at most "
     "100,000 jobs, got 1,000,000,000",
