@@ -15,12 +15,14 @@ from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.basecontainer import BaseContainer
 
 from runner import job
 from runner.choices import CONF, groups
+from runner.compose.errors import placed
 from runner.compose.loader import Loader, to_config, user_folders
 from runner.compose.safety import check_files
 from runner.config import Config
@@ -211,7 +213,11 @@ def run_sweep(
         place = [] if config_dir is None else ["--config-dir", str(Path(config_dir).resolve())]
         RunnerSweeper.command, RunnerSweeper.watch = [*place, *overrides], staticmethod(watch)
         words = [*overrides, "hydra.mode=MULTIRUN"]
-        result: SweepResult = hydra.multirun("config", task, words)
+        try:
+            result: SweepResult = hydra.multirun("config", task, words)
+        except BadInput as bad:
+            placed(bad, overrides)
+            raise
         return result
 
 
@@ -223,7 +229,7 @@ def resume_sweep(folder: str | Path, *, watch: Watcher = unwatched) -> SweepResu
     BadInput
         When the folder is not a sweep's, or its jobs are no longer what they were.
     """
-    place = Path(folder).absolute()
+    place = Path(folder).resolve()
     try:
         words = store.read_command(place)
     except (OSError, ValueError) as error:
@@ -231,15 +237,21 @@ def resume_sweep(folder: str | Path, *, watch: Watcher = unwatched) -> SweepResu
     config_dir = None
     if words[:1] == ["--config-dir"]:
         _, config_dir, *words = words
-    mine = ("sweep.name=", "output_dir=", "sweep.plan_only=")
-    words = [word for word in words if not word.startswith(mine)]
-    words += [f"sweep.name={place.name}", f"output_dir='{relative(place.parents[1])}'"]
+    passing = ("sweep.name=", "output_dir=", "sweep.plan_only=", "sweep.allow_changes=")
+    words = [word for word in words if not word.lstrip("+").startswith(passing)]
+    words += [f"sweep.name={quoted(place.name)}"]
+    words += [f"output_dir={quoted(relative(place.parents[1]))}"]
     return run_sweep(words, config_dir=config_dir, watch=watch)
 
 
 def relative(path: Path) -> Path:
     """Return a path as it is seen from the current folder, where it is below it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def quoted(value: str | Path) -> str:
+    """Return a text as a value of a command line, whatever is in it."""
+    return QuotedString(str(value), Quote.single).with_quotes()
 
 
 def check_words(overrides: Sequence[str]) -> None:

@@ -1,4 +1,11 @@
 import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -6,6 +13,25 @@ import pytest
 import runner
 from runner.cli import main
 
+TIMES = "fit_seconds inference_seconds images_per_second started_at duration_seconds".split()
+POSIX = pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+SLOW = """\
+import sys, time
+from pathlib import Path
+from runner.nn.training import Diverged
+from runner.tasks import perceptron
+
+def run(setup, progress, seconds=0.0):
+    with Path("ran").open("a") as file:
+        file.write(f"{setup.config.seed}\\n")
+    time.sleep(seconds)
+    if setup.config.seed == 101:
+        raise RuntimeError("broken")
+    if setup.config.seed == 102:
+        raise Diverged("loss is nan")
+    return perceptron.run(setup, progress)
+"""
+SLOWLY = ["task=slow", "dataset=and", "network=perceptron", "weights=none", "sweep.name=s"]
 GATES = ["dataset=and,or", "weights=none", "timing.repeats=1"]
 
 
@@ -123,3 +149,155 @@ def test_rosenblatts_rule_learns_14_of_the_16_functions_of_two_inputs():
     failed = table.loc[~table["converged"], "dataset.params.t"]
     assert sorted(failed) == ["[0,1,1,0]", "[1,0,0,1]"]  # XOR and its complement
     assert (table.loc[table["converged"], "accuracy"] == 1.0).all()
+
+
+@pytest.fixture
+def slow(here):
+    """A folder with a task that takes its time, and says what has been run."""
+    (here / "mine" / "task").mkdir(parents=True)
+    (here / "mine" / "slow.py").write_text(SLOW)
+    (here / "mine/task/slow.yaml").write_text("name: slow:run\nparams:\n  seconds: 0.0\n")
+    return here
+
+
+def started(*words):
+    """Start the program in a process of its own, and group of its own."""
+    command = [sys.executable, "-m", "runner", *words]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, start_new_session=True, **pipes)
+
+
+def recorded(here):
+    return {path.parent.name: path for path in here.glob("outputs/sweeps/s/jobs/*/run.json")}
+
+
+def wait(process, condition):
+    """Wait until something is so, or the process has ended."""
+    end = time.monotonic() + 60
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+def untimed(folder):
+    text = pd.read_csv(folder / "results.csv", dtype=str, keep_default_na=False)
+    return text.drop(columns=TIMES).to_csv()
+
+
+@POSIX
+def test_a_sweep_killed_at_any_moment_goes_on_where_it_was(slow):
+    words = [*SLOWLY, "seed=range(0,16)", "task.params.seconds=0.03"]
+    folder = slow / "outputs/sweeps/s"
+    process = started("--config-dir", "mine", "-m", *words)
+    wait(process, (folder / "plan.csv").exists)  # before the first job has ended
+    kills, moments = 0, random.Random(0)
+    while process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        kills += 1
+        done = {run_id: path.stat().st_mtime_ns for run_id, path in recorded(slow).items()}
+        process = started("resume", "outputs/sweeps/s")
+        goal = len(done) + moments.choice((1, 1, 2, 3))
+        wait(process, lambda goal=goal: len(recorded(slow)) >= goal)
+        time.sleep(moments.uniform(0, 0.03))
+        now = recorded(slow)
+        assert all(now[run_id].stat().st_mtime_ns == stamp for run_id, stamp in done.items())
+    assert process.wait() == 0
+    process.communicate()
+    assert kills >= 5
+    ran = (slow / "ran").read_text().split()
+    assert len(ran) <= 16 + kills  # at most those at work when it was killed were run again
+    again = untimed(folder)
+    (slow / "ran").unlink()
+    assert main(["resume", "outputs/sweeps/s"]) == 0
+    assert not (slow / "ran").exists()
+    whole = runner.app.run_sweep([*words, "output_dir=whole"], config_dir="mine")
+    assert untimed(whole.folder) == again == untimed(folder)
+    assert not list(slow.glob("outputs/sweeps/s/jobs/*/.*.csv*"))
+
+
+@POSIX
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_sweep_in_order(slow, number, status):
+    words = [*SLOWLY, "seed=range(0,50)", "task.params.seconds=0.1"]
+    process = started("--config-dir", "mine", "-m", *words)
+    wait(process, lambda: len(recorded(slow)) >= 2)
+    sent = time.monotonic()
+    process.send_signal(number)
+    out, error = process.communicate(timeout=30)
+    assert time.monotonic() - sent < 5
+    assert process.returncode == status, error
+    word = "interrupted" if status == 130 else "terminated"
+    table = pd.read_csv(slow / "outputs/sweeps/s/results.csv")
+    done = int((table["status"] == "completed").sum())
+    message = f"{done} of 50 jobs are done; go on with: runner resume outputs/sweeps/s"
+    assert error.strip() == f"error: {word}; {message}"
+    assert 2 <= done <= len(table) <= done + 1
+    assert set(table["status"]) <= {"completed", "interrupted"}
+    assert out.splitlines()[0] == "1/50 completed accuracy=1.0"
+    assert (slow / "outputs/sweeps/s/summary.csv").exists()
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+def test_what_went_wrong_is_named_at_the_end(slow, capsys):
+    assert main(["--config-dir", "mine", "-m", *SLOWLY, "seed=100,101,102"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    table = pd.read_csv(slow / "outputs/sweeps/s/results.csv")
+    ids = table["run_id"].tolist()
+    folder = Path("outputs/sweeps/s")
+    assert [line.rstrip() for line in lines[-5:]] == [
+        f"{ids[1]}: failed: RuntimeError: broken",
+        f"{ids[2]}: diverged: loss is nan",
+        "1 of 3 jobs completed: 3 run, 0 reused, 2 failed",
+        f"run what is missing: runner resume {folder}",
+        str(folder / "results.csv"),
+    ]
+    assert [line for line in lines if line.startswith(("1/3", "2/3", "3/3"))] == [
+        "1/3 completed accuracy=1.0",
+        "2/3 failed RuntimeError: broken",
+        "3/3 diverged loss is nan",
+    ]
+
+
+def test_resume_from_the_command_line(slow, capsys):
+    words = [*SLOWLY, "seed=100,101", "sweep.fail_fast=true", "output_dir=other"]
+    assert main(["--config-dir", "mine", "-m", *words, "dataset=and,or"]) == 1
+    out = capsys.readouterr().out
+    assert "2 of 4 jobs completed: 3 run, 0 reused, 1 failed" in out
+    folder = str(Path("other/sweeps/s"))
+    assert f"run what is missing: runner resume {folder}" in out
+    assert main(["resume", folder]) == 1
+    out = capsys.readouterr().out
+    assert "2 of 4 jobs completed: 1 run, 2 reused, 1 failed" in out
+    assert (slow / "ran").read_text().split() == ["100", "100", "101", "101"]
+    assert main(["resume", "mine"]) == 2
+    assert capsys.readouterr().err == "error: resume: expected the folder of a run, got mine\n"
+
+
+def test_a_plan_is_shown_and_nothing_is_made(here, capsys):
+    words = ["-m", "task=perceptron", "dataset=and,or", "seed=range(0,30)", "sweep.name=s"]
+    before = list(here.rglob("*"))
+    assert main([*words, "sweep.plan_only=true"]) == 0
+    out = capsys.readouterr().out
+    assert list(here.rglob("*")) == before
+    assert out.splitlines()[-2:] == ["... and 10 more", "60 jobs, 0 done, 60 to run"]
+    assert sum(line.split()[:1] in (["and"], ["or"]) for line in out.splitlines()) == 50
+    assert main(words) == 0
+    capsys.readouterr()
+    for path in list((here / "outputs/sweeps/s/jobs").glob("*/run.json"))[:20]:
+        path.unlink()
+    assert main([*words, "sweep.plan_only=true"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2] == "60 jobs, 40 done, 20 to run"
+    assert lines[-1].startswith("about ")
+
+
+def test_two_sweeps_started_in_the_same_second(slow):
+    words = ["--config-dir", "mine", "-m", *SLOWLY[:-1], "seed=0,1,2"]
+    both = [started(*words) for _ in range(2)]
+    assert [process.wait(60) for process in both] == [0, 0]
+    folders = {process.communicate()[0].splitlines()[-1] for process in both}
+    assert len(folders) == 2
+    for folder in folders:
+        assert pd.read_csv(slow / folder)["seed"].tolist() == [0, 1, 2]

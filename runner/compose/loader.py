@@ -16,7 +16,7 @@ from hydra.core.default_element import ConfigDefault, GroupDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
-from omegaconf import Container, DictConfig, OmegaConf
+from omegaconf import Container, DictConfig, OmegaConf, open_dict
 
 from runner import job
 from runner.compose.errors import placed, related, to_bad_input
@@ -109,9 +109,10 @@ class Loader(ConfigLoaderImpl):
         cfg = whole()
         self._apply_overrides_to_config(values, cfg)
         self._leave_out_expectations(cfg, sweep_overrides)
-        overrides = [self._parse(word) for word in sweep_overrides]
+        parsed = [self._parse(word) for word in sweep_overrides]
+        overrides = [override for override in parsed if not override.is_hydra_override()]
         options = plain(cfg.hydra.job.config.override_dirname)
-        cfg.hydra.overrides.task = list(sweep_overrides)
+        cfg.hydra.overrides.task = [override.input_line for override in overrides]
         cfg.hydra.job.override_dirname = get_overrides_dirname(overrides, **options)
         cfg.hydra.job.chdir = False
         cfg.hydra.sweep.dir = master_config.hydra.sweep.dir
@@ -170,13 +171,16 @@ class Loader(ConfigLoaderImpl):
             choices.insert(0, str(override.input_line))
             if not self._is_group(key):
                 changed.append(key)  # what stands before it and is about the same comes before it
-        shared = (*map(str, master.hydra.overrides.hydra), *choices)
+        shared = (*plain(master.hydra.overrides.hydra), *choices)
         if shared not in self.composed:
             name = master.hydra.job.config_name
             made = super().load_configuration(name, list(shared), RunMode.RUN)
             check_no_code(plain(made))
-            own = OmegaConf.masked_copy(made, [str(key) for key in made if key != "hydra"])
-            self.composed[shared] = copier(made), copier(own)
+            whole = copier(made)
+            own = whole()
+            with open_dict(own):
+                del own["hydra"]  # a masked copy would have lost its types, and take any key
+            self.composed[shared] = whole, copier(own)
         return *self.composed[shared], values
 
     def _parse(self, word: str) -> Override:

@@ -16,7 +16,7 @@ import numpy as np
 
 from runner.nn.checks import Array, number
 
-BLOCK = 1 << 17  # numbers of each vector that are worked on together
+BLOCK = 1 << 16  # numbers of each vector that are worked on together
 FLUSH = 100  # updates between two looks for denormal numbers, which are slow to compute with
 
 

@@ -126,7 +126,8 @@ def job_progress(console: Console) -> Iterator[Callable[["Counts", Mapping[str, 
 
     def line(counts: "Counts", row: Mapping[str, str]) -> None:
         swept = [f"{key}={value}" for key, value in row.items() if key not in known]
-        said = [row["status"], *swept, f"accuracy={row.get('accuracy', '')}", row.get("error", "")]
+        accuracy = f"accuracy={row['accuracy']}" if row.get("accuracy") else ""
+        said = [row["status"], *swept, accuracy, row.get("error", "")]
         print_text(console, f"{counts.done}/{counts.total} {' '.join(filter(None, said))}")
 
     if not console.is_terminal:

@@ -41,7 +41,7 @@ class Board:
         self.folder, self.watch = folder, watch
         self.plan = {row["run_id"]: row for row in plan}
         self.rows: dict[str, Row] = {}
-        self.reused = self.failed = 0
+        self.reused = self.failed = self.failed_before = 0
         self.best: float | None = None
         self.seconds = 0.0
         self.written, self.took = time.monotonic(), 0.0
@@ -53,7 +53,7 @@ class Board:
             if row is not None and row["status"] in ("completed", "diverged"):
                 self.rows[run_id] = merged(self.plan[run_id], row)
                 self.count(row)
-        self.reused = len(self.rows)
+        self.reused, self.failed_before = len(self.rows), self.failed
 
     @property
     def missing(self) -> list[str]:

@@ -87,8 +87,7 @@ class RunnerLauncher(Launcher):
             HydraConfig.instance().cfg = cfg  # type: ignore[assignment]
             self.run(cfg, folder, job)
         except Exception as error:
-            log.exception("the job failed")
-            job.return_value, job.status = error, JobStatus.FAILED
+            fail(job, error)
         finally:
             HydraConfig.instance().cfg = before
         return job
@@ -101,7 +100,10 @@ class RunnerLauncher(Launcher):
         self.record(cfg, folder / hydra.output_subdir)
         with env_override(hydra.job.env_set):
             callbacks.on_job_start(config=cfg, task_function=self.task)
-            job.return_value, job.status = self.task(cfg), JobStatus.COMPLETED
+            try:
+                job.return_value, job.status = self.task(cfg), JobStatus.COMPLETED
+            except Exception as error:  # callbacks are told of it too
+                fail(job, error)
             callbacks.on_job_end(config=cfg, job_return=job)
 
     def record(self, cfg: DictConfig, folder: Path) -> None:
@@ -120,6 +122,12 @@ class RunnerLauncher(Launcher):
         }
         for name, text in texts.items():
             store.write_bytes(folder / name, text.encode())
+
+
+def fail(job: JobReturn, error: Exception) -> None:
+    """Say that an exception is how a job ended."""
+    log.error("the job failed", exc_info=error)
+    job.return_value, job.status = error, JobStatus.FAILED
 
 
 def dump(content: Any) -> str:

@@ -86,14 +86,15 @@ def expand(
     if total > max_runs:
         expected = f"a sweep of at most {max_runs:,} jobs"
         raise BadInput("sweep.max_runs", expected, f"{total:,}", where="command line")
-    values = [words(override) for override in overrides]
+    made = [elements(override) for override in overrides]
+    values = [[Override._get_value_element_as_str(value) for value in each] for each in made]
     swept = [override.is_sweep_override() for override in overrides]
-    left_out = [exclusion(given, overrides, names) for given in without]
+    left_out = [exclusion(given, overrides, made) for given in without]
     jobs = []
     for places in itertools.product(*(range(counts[axis[0]]) for axis in axes)):
         at = {i: place for axis, place in zip(axes, places, strict=True) for i in axis}
         chosen = [values[i][at[i]] for i in range(len(overrides))]
-        if any(all(chosen[i] == value for i, value in given.items()) for given in left_out):
+        if any(all(at[i] in where for i, where in given.items()) for given in left_out):
             continue
         keys = [override.get_key_element() for override in overrides]
         jobs.append(
@@ -124,6 +125,8 @@ def side_by_side(
     swept = {o.key_or_group: i for i, o in enumerate(overrides) if o.is_sweep_override()}
     axes, taken = [], set()
     for keys in together:
+        if not isinstance(keys, list):
+            raise BadInput("sweep.zip", "lists of swept keys, such as [[a,b]]", keys)
         for key in keys:
             if key not in swept or key in taken:
                 hint = did_you_mean(key, swept)
@@ -139,22 +142,26 @@ def side_by_side(
 
 
 def exclusion(
-    given: Mapping[str, Any], overrides: Sequence[Override], names: Sequence[str]
-) -> dict[int, str]:
-    """Return what a combination to leave out says, by the numbers of its overrides."""
+    given: Mapping[str, Any], overrides: Sequence[Override], made: Sequence[Sequence[Any]]
+) -> dict[int, set[int]]:
+    """Return where a combination to leave out stands, by the numbers of its overrides."""
+    if not isinstance(given, Mapping):
+        raise BadInput("sweep.exclude", "combinations, such as [{a: 1, b: 2}]", given)
     swept = {o.key_or_group: i for i, o in enumerate(overrides) if o.is_sweep_override()}
     for key in given:
         if key not in swept:
             hint = did_you_mean(key, swept)
             raise BadInput("sweep.exclude", "keys that are swept", key, hint=hint)
-    return {swept[key]: "null" if value is None else str(value) for key, value in given.items()}
+    return {
+        i: {at for at, value in enumerate(made[i]) if Override._convert_value(value) == given[key]}
+        for key, i in swept.items()
+        if key in given
+    }
 
 
-def words(override: Override) -> list[str]:
-    """Return the values of an override, each as written on a command line."""
-    if override.is_sweep_override():
-        return list(override.sweep_string_iterator())
-    return [override.get_value_element_as_str()]
+def elements(override: Override) -> list[Any]:
+    """Return the values of an override, as Hydra's parser has them."""
+    return list(override.sweep_iterator()) if override.is_sweep_override() else [override._value]
 
 
 def column(override: Override, is_group: bool) -> str:
@@ -172,17 +179,21 @@ def rows(jobs: Mapping[str, Job], identities: Mapping[str, Mapping[str, str]]) -
 def changes(before: Sequence[Row], now: Sequence[Row]) -> list[str]:
     """Return in words what has changed in the jobs that two plans have in common."""
     known = {swept(row): row for row in before}
-    seen: dict[str, int] = {}
+    gone = len(known.keys() - {swept(row) for row in now})
+    seen = {"jobs left out": [""] * gone} if gone else {}
     for row in now:
         old = known.get(swept(row))
         if old is None:
-            seen["new jobs"] = seen.get("new jobs", 0) + 1
+            seen.setdefault("new jobs", []).append("")
         elif old["run_id"] != row["run_id"]:
-            differing = [name for name in IDENTITY if old.get(name) != row[name]]
-            for name in differing or ["threads or a module of your own"]:
-                what = f"{name} {old.get(name)} -> {row[name]}" if name in row else name
-                seen[what] = seen.get(what, 0) + 1
-    return [f"{what} ({number} of {len(now)})" for what, number in seen.items()]
+            for name in [name for name in IDENTITY if old.get(name) != row[name]]:
+                seen.setdefault(name, []).append(f" {old.get(name)} -> {row[name]}")
+            if all(old.get(name) == row[name] for name in IDENTITY):
+                seen.setdefault("threads or a module of your own", []).append("")
+    return [
+        f"{what}{how[0] if len(set(how)) == 1 else ''} ({len(how)} of {len(now)})"
+        for what, how in seen.items()
+    ]
 
 
 def swept(row: Row) -> tuple[tuple[str, str], ...]:

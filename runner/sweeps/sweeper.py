@@ -108,11 +108,14 @@ class RunnerSweeper(Sweeper):
                 expected = "a name not taken"
                 raise BadInput("sweep.name", expected, folder.name, where="command line") from None
         elif before != rows:
+            store.write_command(folder, type(self).command)
             store.write_plan(folder, rows)
 
     def run(self, board: Board, jobs: dict[str, plan.Job]) -> SweepResult:
         """Run the jobs that are missing."""
         missing = board.missing
+        for run_id in missing:
+            store.forget(board.job(run_id))  # of an earlier call in which it failed
         try:
             with self.watching(board):
                 ended = self.launch([jobs[run_id].overrides for run_id in missing], board)
@@ -129,7 +132,7 @@ class RunnerSweeper(Sweeper):
         finally:
             board.write()
             results = board.table()
-            store.write_table(board.folder / "summary.csv", summarize(results, keys(board)))
+            store.write_table(board.folder / "summary.csv", summary(board, results))
         wrong = unexpected(board.folder, results)
         return SweepResult(board.folder, results, board.counts, wrong)
 
@@ -143,7 +146,7 @@ class RunnerSweeper(Sweeper):
         for number, words in enumerate(overrides):
             ended += self.launcher.launch([words], initial_job_idx=number)
             board.look(board.missing)
-            if board.failed:
+            if stops(board, ended[-1]):
                 break
         return ended
 
@@ -156,7 +159,7 @@ class RunnerSweeper(Sweeper):
             def ended(job: JobReturn) -> bool:
                 if job.status == JobStatus.COMPLETED:
                     board.look([job.return_value.row["run_id"]])
-                return not (fail_fast and (board.failed or job.status == JobStatus.FAILED))
+                return not (fail_fast and stops(board, job))
 
             self.launcher.ended = ended
             yield
@@ -196,6 +199,8 @@ def replicates(overrides: Sequence[Override], number: int | None, seed: int) -> 
         return []
     if any(o.key_or_group == "seed" and o.is_sweep_override() for o in overrides):
         raise BadInput("sweep.replicates", "none where the seed is swept", number)
+    if number < 1:
+        raise BadInput("sweep.replicates", "at least 1", number)
     return OverridesParser.create().parse_overrides([f"seed=range({seed},{seed + number})"])
 
 
@@ -217,6 +222,11 @@ def repeating(look: Callable[[], None]) -> Iterator[None]:
         thread.join()
 
 
+def stops(board: Board, job: JobReturn) -> bool:
+    """Whether a job of this call has failed, which ends a sweep with ``fail_fast``."""
+    return board.failed > board.failed_before or job.status == JobStatus.FAILED
+
+
 def reason(job: JobReturn) -> str:
     """Return in words why a job left no record."""
     if job.status != JobStatus.FAILED:
@@ -234,10 +244,12 @@ def planned(board: Board) -> SweepResult:
     return SweepResult(board.folder, table, board.counts, [], plan_only=True)
 
 
-def keys(board: Board) -> list[str]:
-    """Return the swept keys that tell configurations apart; replicates differ in the seed alone."""
+def summary(board: Board, results: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the summary of a sweep; replicates are jobs planned to differ in the seed alone."""
     row = next(iter(board.plan.values()))
-    return [key for key, _ in plan.swept(row) if key != "seed"]
+    keys = [key for key, _ in plan.swept(row) if key != "seed"]
+    planned = {key: [board.plan[run_id][key] for run_id in results["run_id"]] for key in keys}
+    return summarize(results.assign(**planned), keys)
 
 
 def unexpected(folder: Path, results: "pd.DataFrame") -> list[str]:

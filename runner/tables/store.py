@@ -150,6 +150,11 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     return record
 
 
+def forget(folder: Path) -> None:
+    """Take away the record of a run that is to be run again."""
+    (folder / RECORD).unlink(missing_ok=True)
+
+
 def _checksum(path: Path) -> str:
     return xxhash.xxh3_64_hexdigest(path.read_bytes())
 
@@ -167,7 +172,7 @@ def create_sweep(folder: Path, plan: Iterable[Mapping[str, str]], command: Seque
     try:
         temporary.mkdir()
         write_plan(temporary, plan)
-        write_bytes(temporary / COMMAND, (json.dumps(list(command)) + "\n").encode())
+        write_command(temporary, command)
         if folder.exists():
             raise FileExistsError(folder)
         temporary.rename(folder)
@@ -178,6 +183,11 @@ def create_sweep(folder: Path, plan: Iterable[Mapping[str, str]], command: Seque
 def is_sweep(folder: Path) -> bool:
     """Whether a folder is a sweep's."""
     return (folder / PLAN).exists()
+
+
+def write_command(folder: Path, words: Sequence[str]) -> None:
+    """Write the words after ``runner -m`` that a sweep was started with."""
+    write_bytes(folder / COMMAND, (json.dumps(list(words)) + "\n").encode())
 
 
 def read_command(folder: Path) -> list[str]:

@@ -42,13 +42,13 @@ def summarize(results: "pd.DataFrame", keys: Sequence[str]) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    completed = results[results["status"] == "completed"]
-    groups = completed.groupby(list(keys), sort=False, dropna=False) if keys else [((), completed)]
+    groups = results.groupby(list(keys), sort=False, dropna=False) if keys else [((), results)]
     rows: list[dict[str, Any]] = []
     for values, group in groups:
-        row = dict(zip(keys, values, strict=True)) | {"replicates": len(group)}
+        completed = group[group["status"] == "completed"]
+        row = dict(zip(keys, values, strict=True)) | {"replicates": len(completed)}
         for measure in MEASURES:
-            found = statistics(group[measure].dropna().astype(float).tolist())
+            found = statistics(completed[measure].dropna().astype(float).tolist())
             row |= {f"{measure}_{name}": value for name, value in found.items()}
         rows.append(row)
     names = [f"{measure}_{name}" for measure in MEASURES for name in STATISTICS]

@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 import runner
 from runner.lookup import BadInput
 from runner.sweeps.board import Board
-from runner.sweeps.plan import Job, count, expand, rows
+from runner.sweeps.plan import Job, changes, count, expand, rows
 from runner.tables import store
 
 CHOICES = ["adagrad", "adam", "momentum", "sgd"]
@@ -204,3 +204,108 @@ def test_what_a_job_says_of_a_swept_column_counts(here):
     board.write()
     row = store.read_table(here / "results.csv", "results").iloc[0]
     assert (row["epochs"], row["optimizer"], row["optimizer.choice"]) == (7, "", "sgd")
+
+
+def swept(*words, together=(), without=()):
+    jobs = expand(parsed(*words), {}, 100, together, without)
+    return [" ".join(job.swept.values()) for job in jobs]
+
+
+def test_values_side_by_side():
+    words = ["a=1,2", "b=7", "c=x,y,z", "d=range(3)"]
+    assert swept(*words, together=[["d", "c"]]) == [
+        *("1 x 0", "1 y 1", "1 z 2"),
+        *("2 x 0", "2 y 1", "2 z 2"),
+    ]
+    assert swept("a=1,2", "b=3,4", "c=5,6", together=[["a", "b", "c"]]) == ["1 3 5", "2 4 6"]
+    # The axis stands where the first of its keys does.
+    assert swept("a=1,2", "b=3,4", "c=5,6", together=[["a", "c"]])[:2] == ["1 3 5", "1 4 5"]
+    assert swept("a=1,2", "b=3,4", "c=5,6", together=[["c", "a"]])[:2] == ["1 3 5", "1 4 5"]
+    pairs = [["a", "c"], ["b", "d"]]
+    assert swept("a=1,2", "b=3,4", "c=5,6", "d=7,8", together=pairs) == [
+        *("1 3 5 7", "1 4 5 8"),
+        *("2 3 6 7", "2 4 6 8"),
+    ]
+
+
+def test_a_side_counts_once():
+    words = parsed("a=range(0,50)", "b=range(0,50)", "c=1,2")
+    assert len(expand(words, {}, 100, [["a", "b"]])) == 100
+    with pytest.raises(BadInput, match=r"at most 99 jobs, got 100$"):
+        expand(words, {}, 99, [["a", "b"]])
+
+
+@pytest.mark.parametrize(
+    ("together", "message"),
+    [
+        ([["seed", "dataset"]], "expected as many values of each key, got seed 3, dataset 2"),
+        ([["sed", "a"]], "expected keys that are swept, each once, got sed; did you mean seed?"),
+        ([["seed", "epochs"]], "expected keys that are swept, each once, got epochs"),
+        ([["seed"], ["seed"]], "expected keys that are swept, each once, got seed"),
+        ([["seed", "seed"]], "expected keys that are swept, each once, got seed"),
+        (["seed", "dataset"], "expected lists of swept keys, such as [[a,b]], got seed"),
+    ],
+)
+def test_what_cannot_stand_side_by_side_is_refused(together, message):
+    with pytest.raises(BadInput) as caught:
+        swept("dataset=and,or", "seed=1,2,3", "epochs=5", together=together)
+    assert str(caught.value).startswith(f"sweep.zip: {message}")
+
+
+@pytest.mark.parametrize(
+    ("word", "without", "left"),
+    [
+        ("b=1,2", [{"a": "x", "b": 1}], ["x 2", "y 1", "y 2"]),
+        ("b=1,2", [{"a": "x", "b": 1}, {"a": "y"}], ["x 2"]),
+        ("b=1,2", [{"b": 3}], ["x 1", "x 2", "y 1", "y 2"]),
+        ("b=0.50,1", [{"b": 0.5}], ["x 1", "y 1"]),
+        ("b=1e-3,1", [{"b": 0.001}], ["x 1", "y 1"]),
+        ("b=range(0,0.3,0.1)", [{"b": 0.2}], ["x 0.0", "x 0.1", "y 0.0", "y 0.1"]),
+        ("b=true,false", [{"b": True}], ["x False", "y False"]),
+        ("b=null,1", [{"b": None}], ["x 1", "y 1"]),
+        ("b=[2],[2,3],[4]", [{"b": [2, 3]}], ["x [2]", "x [4]", "y [2]", "y [4]"]),
+        ("b={c:1},{c:2}", [{"b": {"c": 1}}], ["x {c:2}", "y {c:2}"]),
+        ("b='p, q',r", [{"b": "p, q"}], ["x r", "y r"]),
+        ('b="r",s', [{"b": "r"}], ["x s", "y s"]),
+        ("b=1,1,2", [{"b": 1}], ["x 2", "y 2"]),
+    ],
+)
+def test_combinations_are_left_out(word, without, left):
+    assert swept("a=x,y", word, without=without) == left
+
+
+@pytest.mark.parametrize(
+    ("without", "message"),
+    [
+        ([{"seed": 1}, {"seed": 2}], "expected at least one job that is left, got none"),
+        ([{"sed": 1}], "expected keys that are swept, got sed; did you mean seed?"),
+        ([{"epochs": 5}], "expected keys that are swept, got epochs"),
+        (["seed"], "expected combinations, such as [{a: 1, b: 2}], got seed"),
+    ],
+)
+def test_what_leaves_nothing_out_or_nothing_over_is_refused(without, message):
+    with pytest.raises(BadInput) as caught:
+        swept("seed=1,2", "epochs=5", without=without)
+    assert str(caught.value).startswith(f"sweep.exclude: {message}")
+
+
+def row(run_id, seed, **others):
+    known = {"config_hash": "c", "data_hash": "d", "weights_hash": "", "code_version": "v"}
+    return {"run_id": run_id, **known, **others, "seed": seed}
+
+
+def test_changes_in_words():
+    before = [row("aa", "1"), row("bb", "2"), row("cc", "3")]
+    assert changes(before, before) == []
+    assert changes(before, before[::-1]) == []
+    now = [row("ax", "1", data_hash="e"), row("bx", "2", data_hash="e"), before[2]]
+    assert changes(before, now) == ["data_hash d -> e (2 of 3)"]
+    now = [row("ax", "1", config_hash="x"), row("bx", "2", config_hash="y"), before[2]]
+    assert changes(before, now) == ["config_hash (2 of 3)"]
+    now = [row("ax", "1", config_hash="x", code_version="w"), *before[1:]]
+    assert changes(before, now) == ["config_hash c -> x (1 of 3)", "code_version v -> w (1 of 3)"]
+    assert changes(before, [row("ax", "1"), *before[1:]]) == [
+        "threads or a module of your own (1 of 3)"
+    ]
+    assert changes(before[:1], before) == ["new jobs (2 of 3)"]
+    assert changes(before, before[:1]) == ["jobs left out (2 of 1)"]

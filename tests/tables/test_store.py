@@ -92,28 +92,61 @@ def job(folder, run_id, accuracy):
     return path
 
 
+PLAN = [
+    {"run_id": "aa", "optimizer.params.lr": "0.1"},
+    {"run_id": "bb", "optimizer.params.lr": '[1, "2"]'},
+]
+
+
 def test_a_sweep_appears_whole_and_once(tmp_path):
     folder = tmp_path / "sweeps" / "mine"
-    plan = pd.DataFrame({"run_id": ["aa", "bb"], "optimizer.params.lr": ["0.1", "0.01"]})
-    store.create_sweep(folder, plan, ["optimizer.params.lr=0.1,0.01"])
+    assert not store.is_sweep(folder)
+    assert store.read_plan(folder) == []
+    store.create_sweep(folder, PLAN, ["optimizer.params.lr=0.1,0.01"])
+    assert store.is_sweep(folder)
     assert json.loads((folder / "command.json").read_text()) == ["optimizer.params.lr=0.1,0.01"]
+    assert store.read_command(folder) == ["optimizer.params.lr=0.1,0.01"]
     assert (folder / "plan.csv").read_text().splitlines()[1] == "aa,0.1"
+    assert store.read_plan(folder) == PLAN
     with pytest.raises(FileExistsError):
-        store.create_sweep(folder, plan, [])
+        store.create_sweep(folder, PLAN[:1], [])
     assert [path.name for path in folder.parent.iterdir()] == ["mine"]
+    assert store.read_plan(folder) == PLAN
 
 
-def test_merging_takes_jobs_that_count_in_the_order_of_the_plan(tmp_path):
-    folder = tmp_path / "mine"
-    plan = pd.DataFrame({"run_id": ["bb", "aa", "cc"], "optimizer.params.lr": ["1", "2", "3"]})
-    store.create_sweep(folder, plan, [])
-    job(folder, "aa", 0.25)
-    job(folder, "bb", 0.5)
-    (job(folder, "cc", 0.75) / "run.json").unlink()
-    table = store.merge_sweep(folder)
-    assert table["run_id"].tolist() == ["bb", "aa"]
-    assert table["accuracy"].tolist() == [0.5, 0.25]
-    assert table["optimizer.params.lr"].tolist() == ["1", "2"]
-    lines = (folder / "results.csv").read_text().splitlines()
+@pytest.mark.parametrize("content", ["{}", "[1]", "[", '"text"'])
+def test_a_command_is_a_list_of_words(tmp_path, content):
+    (tmp_path / "command.json").write_text(content)
+    with pytest.raises(ValueError, match=r"command.json|Expecting"):
+        store.read_command(tmp_path)
+
+
+def test_a_row_is_that_of_a_run_that_has_ended(tmp_path):
+    assert store.read_row(tmp_path / "jobs" / "aa") is None
+    path = job(tmp_path, "aa", 0.25)
+    row = {"run_id": "aa", "status": "completed", "accuracy": "0.25"}
+    assert store.read_row(path) == store.read_row(path, whole=True) == row
+    (path / "results.csv").write_text("run_id,status,accuracy\naa,completed,0.5\n")
+    assert store.read_row(path)["accuracy"] == "0.5"
+    assert store.read_row(path, whole=True) is None  # not what was written
+    store.forget(path)
+    assert store.read_row(path) is None
+    store.forget(path)
+
+
+def test_results_have_the_columns_of_a_run_and_then_the_swept_keys(tmp_path):
+    rows = [
+        {"run_id": "bb", "accuracy": "0.5", "optimizer.params.lr": "1", "left": "out"},
+        {"run_id": "aa", "status": "failed", "error": 'a "b",\nc', "optimizer.params.lr": "2"},
+    ]
+    store.write_results(tmp_path, rows, ["run_id", "optimizer.params.lr"])
+    lines = (tmp_path / "results.csv").read_text().splitlines()
     assert lines[0].startswith("schema_version,run_id,status,")
     assert lines[0].endswith(",converged,optimizer.params.lr")
+    assert store.read_rows(tmp_path / "results.csv")[1]["error"] == 'a "b",\nc'
+    table = store.read_table(tmp_path / "results.csv", "results")
+    assert table["run_id"].tolist() == ["bb", "aa"]
+    assert table["optimizer.params.lr"].tolist() == ["1", "2"]
+    assert table["accuracy"].iloc[0] == 0.5
+    assert pd.isna(table["accuracy"].iloc[1])
+    assert table["status"].tolist() == ["", "failed"]
