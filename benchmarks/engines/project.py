@@ -85,7 +85,6 @@ class Perceptron:
             max_passes=case.passes,
             average=False,
             rng=None,
-            prepare=lambda x: x.astype(np.float64),
         )
 
     def learn(self) -> Array:

@@ -94,7 +94,7 @@ def learn(
     """Teach the network pass by pass, from the weights that it has."""
     network = setup.network
     for made in perceptron(
-        train.x,
+        setup.matrix(train.x),
         np.asarray(train.targets),
         np.vstack([network.b[0], network.W[0]]),
         lr=lr,
@@ -102,7 +102,7 @@ def learn(
         max_passes=setup.config.epochs,
         average=average,
         rng=setup.streams["shuffle"] if shuffle else None,
-        prepare=setup.prepare,
+        scale=setup.scale,
     ):
         network.set_weights([made.w[1:]], [made.w[0]])
         yield made

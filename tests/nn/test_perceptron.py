@@ -1,5 +1,7 @@
 import itertools
 import re
+import tracemalloc
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -7,6 +9,8 @@ from scipy.optimize import linprog
 from sklearn.datasets import load_digits
 from sklearn.linear_model import Perceptron
 
+from runner.data import DATASETS
+from runner.nn import perceptron as module
 from runner.nn.checks import NeuralNetworkError
 from runner.nn.perceptron import BLOCK, perceptron
 from runner.nn.training import Diverged
@@ -21,12 +25,12 @@ def learn(x, t, w=None, dtype=np.float64, **options):
     t = t[:, None] if t.ndim == 1 else t
     w = np.zeros((1 + x.shape[1], t.shape[1]), dtype) if w is None else w
     defaults = {"lr": 1.0, "gamma": 0.01, "max_passes": 100, "average": False, "rng": None}
-    return list(perceptron(x, t, w, prepare=np.asarray, **{**defaults, **options}))
+    return list(perceptron(x, t, w, **{**defaults, **options}))
 
 
 def plain_loop(x, t, w, orders, lr=1.0):
     """The rule as it is written: (mistakes, weights, mean weights) after each pass."""
-    x, w, seen = np.column_stack([np.ones(len(x)), x]), w.copy(), []
+    x, w, seen = np.column_stack([np.ones(len(x), x.dtype), x]), w.copy(), []
     made = []
     for order in orders:
         mistakes = 0
@@ -127,13 +131,85 @@ def test_equals_the_plain_loop_from_given_weights(digits):
     np.testing.assert_array_equal(w, kept)
 
 
-def test_equals_the_plain_loop_in_shuffled_orders(digits):
+@pytest.mark.parametrize("kept", [0, 100_000, module.KEPT])
+@pytest.mark.parametrize("passes", [1, 4])
+def test_what_is_kept_for_the_next_pass_changes_nothing(digits, monkeypatch, kept, passes):
     x, t = digits
+    monkeypatch.setattr(module, "KEPT", kept)
+    expected = plain_loop(x, t, np.zeros((65, 10)), given_order(x, passes))
+    assert_equal_passes(learn(x, t, gamma=1e-9, max_passes=passes), expected)
+
+
+@pytest.mark.parametrize("average", [False, True])
+def test_equals_the_plain_loop_in_shuffled_orders(digits, average):
+    # 1,024 samples, so that the mean over a power of two of whole numbers is exact.
+    x, t = digits[0][:1024], digits[1][:1024]
     rng = np.random.default_rng(7)
-    orders = [rng.permutation(len(x)) for _ in range(2)]
+    orders = [rng.permutation(len(x)) for _ in range(4)]
     expected = plain_loop(x, t, np.zeros((65, 10)), orders)
-    records = learn(x, t, gamma=1e-9, max_passes=2, rng=np.random.default_rng(7))
+    options = {"rng": np.random.default_rng(7), "average": average}
+    records = learn(x, t, gamma=1e-9, max_passes=2, **options)
+    assert_equal_passes(records, expected[:2], column=1 + average)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_inputs_that_are_0_in_a_block_or_in_all_samples(dtype):
+    rng = np.random.default_rng(0)
+    x = rng.integers(-9, 10, (3 * BLOCK, 6)).astype(np.int8)
+    x[:, 0] = x[:BLOCK, 2] = x[BLOCK : 2 * BLOCK] = 0
+    t, w = rng.integers(0, 2, (len(x), 2)), rng.integers(-9, 10, (7, 2)).astype(dtype)
+    expected = plain_loop(x.astype(float), t, w.astype(float), given_order(x, 3))
+    assert_equal_passes(learn(x, t, w, gamma=1e-9, max_passes=3), expected)
+
+
+@pytest.mark.parametrize("scale", [1 / 16, 4.0])
+@pytest.mark.parametrize("rng", [None, 5])
+def test_scale_is_a_factor_of_the_inputs(digits, scale, rng):
+    # Powers of two, so that the scaled inputs of the plain loop are exact too.
+    x, t = digits
+    w = np.random.default_rng(0).integers(-50, 50, (65, 10)).astype(float)
+    draw = np.random.default_rng(rng).permutation
+    orders = [range(len(x)) if rng is None else draw(len(x)) for _ in range(2)]
+    expected = plain_loop(scale * x, t, w, orders, lr=0.5)
+    options = {"rng": None if rng is None else np.random.default_rng(rng), "scale": scale}
+    records = learn(x.astype(np.uint8), t, w, lr=0.5, gamma=1e-9, max_passes=2, **options)
     assert_equal_passes(records, expected)
+
+
+def test_bytes_are_learned_without_rounding():
+    # Many of these scores are 0, unless 1/255 has been rounded.
+    rng = np.random.default_rng(0)
+    x, t = rng.integers(0, 3, (200, 3)).astype(np.uint8), rng.integers(0, 2, (200, 1))
+    fractions = x.astype(object) * Fraction(1, 255)
+    exact, rounded = (
+        plain_loop(inputs, t, np.zeros((4, 1), inputs.dtype), given_order(x, 3))
+        for inputs in (fractions, x / 255)
+    )
+    records = learn(x, t, gamma=1e-9, max_passes=3, scale=1 / 255)
+    assert [r.updates for r in records] == np.cumsum([made[0] for made in exact]).tolist()
+    assert exact[2][0] != rounded[2][0]
+    np.testing.assert_allclose(records[-1].w, exact[-1][1].astype(float), rtol=1e-15)
+
+
+def test_memory_is_bounded(monkeypatch):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (20_000, 100)).astype(np.uint8)
+    t = rng.integers(0, 2, (20_000, 1))
+
+    def peak(kept):
+        monkeypatch.setattr(module, "KEPT", kept)
+        tracemalloc.start()
+        learn(x, t, max_passes=2)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    # All blocks: their samples as bytes, and 48 products in float64 for each sample.
+    enough, all_blocks = module.KEPT, x.nbytes + len(x) * BLOCK * 8
+    least = peak(0)
+    assert least < 0.1 * all_blocks
+    assert peak(1_000_000) - least < 1_100_000
+    assert all_blocks < peak(enough) - least < 1.2 * all_blocks
 
 
 def test_average_equals_the_mean_over_all_steps():
@@ -157,11 +233,13 @@ def test_average_on_digits(digits, dtype, rtol):
 def scikit_learn(x, labels, w, passes):
     """Its weights as (1 + inputs, outputs).
 
-    It corrects also a score of 0 of class 0, which this rule leaves alone. Random
-    first weights keep clear of a score of exactly 0, and so of that difference.
+    It corrects also a score of 0 of class 0, which this rule leaves alone. First
+    weights at random, or of one half beside whole numbers, keep clear of a score of
+    exactly 0, and so of that difference.
     """
     peer = Perceptron(shuffle=False, max_iter=passes, tol=None)
-    peer.fit(x, labels, coef_init=w[1:].T, intercept_init=w[0])
+    # It learns in the array of the first biases.
+    peer.fit(x, labels, coef_init=w[1:].T, intercept_init=w[0].copy())
     return np.vstack([peer.intercept_, peer.coef_.T])
 
 
@@ -182,6 +260,29 @@ def test_equals_scikit_learn_one_against_the_rest(digits, passes):
     record = learn(x, t, w, gamma=1e-9, max_passes=passes)[-1]
     expected = scikit_learn(x, t.argmax(axis=1), w, passes)
     np.testing.assert_allclose(record.w, expected, rtol=1e-10, atol=1e-10)
+
+
+def first_biases_of_one_half(inputs):
+    w = np.zeros((1 + inputs, 10))
+    w[0] = 0.5
+    return w
+
+
+@pytest.mark.parametrize("passes", [1, 6])
+def test_has_the_weights_of_scikit_learn_on_digits(digits, passes):
+    x, t = digits
+    w = first_biases_of_one_half(64)
+    record = learn(x, t, w, gamma=1e-9, max_passes=passes)[-1]
+    np.testing.assert_array_equal(record.w, scikit_learn(x, t.argmax(axis=1), w, passes))
+
+
+@pytest.mark.parametrize("passes", [1, 6])
+def test_has_the_weights_of_scikit_learn_on_mnist(mnist_dir, passes):
+    mnist = DATASETS["mnist"](data_dir=mnist_dir)
+    x, labels = mnist.x[:2000].reshape(-1, 784), mnist.t[:2000]
+    w = first_biases_of_one_half(784)
+    record = learn(x, np.eye(10)[labels], w, gamma=1e-9, max_passes=passes)[-1]
+    np.testing.assert_array_equal(record.w, scikit_learn(x.astype(float), labels, w, passes))
 
 
 def test_error_is_counted_during_the_pass():
@@ -223,23 +324,6 @@ def test_records_keep_the_weights_of_their_pass():
     assert len({tuple(record.w[:, 0]) for record in records[:-1]}) > 1
 
 
-def test_prepare_sees_the_raw_samples_block_by_block():
-    raw = np.arange(4 * 130, dtype=np.uint8).reshape(130, 2, 2)
-    t, sizes = np.arange(130)[:, None] % 2, []
-
-    def prepare(batch):
-        assert batch.dtype == np.uint8
-        sizes.append(len(batch))
-        return batch.reshape(len(batch), 4) / 255
-
-    options = {"lr": 1.0, "gamma": 0.01, "max_passes": 2, "average": False, "rng": None}
-    made = list(perceptron(raw, t, np.zeros((5, 1)), prepare=prepare, **options))
-    expected = learn(raw.reshape(130, 4) / 255, t, max_passes=2)
-    np.testing.assert_array_equal(made[-1].w, expected[-1].w)
-    assert max(sizes) <= BLOCK
-    assert sum(sizes) == 1 + 2 * 130  # the first to see its form
-
-
 @pytest.mark.parametrize(
     ("x", "t", "w", "message"),
     [
@@ -247,7 +331,7 @@ def test_prepare_sees_the_raw_samples_block_by_block():
         (X, [0, 0, 0, 1], np.zeros((3, 1)), "t: expected (4, 1), got (4,)"),
         (X, [[-1], [-1], [-1], [1]], np.zeros((3, 1)), "t: expected classes 0 and 1, got [-1, 1]"),
         (X[:0], np.zeros((0, 1)), np.zeros((3, 1)), "x: expected at least one sample, got none"),
-        (X[:, :1], np.zeros((4, 1)), np.zeros((3, 1)), "x: expected 2 inputs, as w has, got (1,)"),
+        (X[:, :1], np.zeros((4, 1)), np.zeros((3, 1)), "x: expected (4, 2), got (4, 1)"),
         (
             X,
             np.zeros((4, 1)),
@@ -265,7 +349,7 @@ def test_prepare_sees_the_raw_samples_block_by_block():
 def test_bad_samples(x, t, w, message):
     options = {"lr": 1.0, "gamma": 0.01, "max_passes": 1, "average": False, "rng": None}
     with pytest.raises(NeuralNetworkError, match=f"^{re.escape(message)}$"):
-        next(perceptron(x, np.array(t), w, prepare=np.asarray, **options))
+        next(perceptron(x, np.array(t), w, **options))
 
 
 @pytest.mark.parametrize("lr", [np.nan, 0, -1, 1e-50, 1e50])
@@ -276,9 +360,19 @@ def test_bad_learning_rate(lr):
         learn(X, AND, dtype=np.float32, lr=lr)
 
 
+@pytest.mark.parametrize("scale", [np.nan, 0, -1, 1e-40])
+def test_bad_scale(scale):
+    bounds = ">= 1.17549e-38 and < 3.40282e+38"
+    message = f"lr * scale: expected a finite number {bounds}, got {scale * 1.0!r}"
+    with pytest.raises(NeuralNetworkError, match=f"^{re.escape(message)}$"):
+        learn(X, AND, dtype=np.float32, scale=scale)
+
+
 def test_overflow_is_reported_and_not_learned():
     x = np.full((4, 2), 1e30)
     with pytest.raises(Diverged, match=r"^a score of the perceptron is not finite$"):
         learn(x, XOR, dtype=np.float32)
     with pytest.raises(Diverged, match=r"^pass 1: weights are not finite$"):
         learn(x * 1e-12, AND, dtype=np.float32, lr=1e30)
+    with pytest.raises(Diverged, match=r"^a score of the perceptron is not finite$"):
+        learn(x * 1e-15, AND, np.full((3, 1), 1e30, np.float32))
