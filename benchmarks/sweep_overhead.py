@@ -3,7 +3,8 @@
 python benchmarks/sweep_overhead.py [--jobs 100] [--rounds 1]
 
 Each sweep is `task=perceptron dataset=and,or seed=range(0, jobs/2)` in a process of its own,
-in a folder that is thrown away; the three alternate:
+in a folder of its own, all thrown away at the end (some file systems are slow to make files
+where many have just been removed); the three alternate:
 
 runner: this program's launcher.
 basic: Hydra's basic launcher, with this program's way to compose a job.
@@ -76,9 +77,10 @@ def main() -> None:
     arguments = parser.parse_args()
     print(f"{cpu_model()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     rows: dict[str, list[tuple[Sweep, Sweep]]] = {name: [] for name in LAUNCHERS}
-    for _ in range(arguments.rounds):
-        for name in LAUNCHERS:
-            rows[name].append((sweep(name, 2), sweep(name, arguments.jobs)))
+    with tempfile.TemporaryDirectory() as place:
+        for _ in range(arguments.rounds):
+            for name in LAUNCHERS:
+                rows[name].append((sweep(name, 2, place), sweep(name, arguments.jobs, place)))
     print(f"{arguments.jobs} jobs, median of {arguments.rounds}\n")
     print("".join(f"{head:>12}" for head in ("", *HEADS)))
     speeds = {}
@@ -99,17 +101,17 @@ def numbers(small: Sweep, large: Sweep) -> list[float]:
     return [1 / each, 1000 * each, 1000 * cpu, *quarters, small.ends[0], large.memory]
 
 
-def sweep(name: str, jobs: int) -> Sweep:
+def sweep(name: str, jobs: int, place: str) -> Sweep:
     """Run a sweep in a process of its own; its table says when each job ended."""
     words = ["task=perceptron", "dataset=and,or", f"seed=range(0,{jobs // 2})", "sweep.name=s"]
-    with tempfile.TemporaryDirectory() as folder:
-        words += [f"hydra/launcher={LAUNCHERS[name]}"]
-        command = [sys.executable, "-c", RUN, name, "-m", *words]
-        started, clock = time.time(), time.perf_counter()
-        done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
-        seconds = time.perf_counter() - clock
-        with Path(folder, "outputs/sweeps/s/results.csv").open(encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+    words += [f"hydra/launcher={LAUNCHERS[name]}"]
+    command = [sys.executable, "-c", RUN, name, "-m", *words]
+    folder = tempfile.mkdtemp(dir=place)
+    started, clock = time.time(), time.perf_counter()
+    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    seconds = time.perf_counter() - clock
+    with Path(folder, "outputs/sweeps/s/results.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
     ends = [
         datetime.fromisoformat(row["started_at"]).timestamp() + float(row["duration_seconds"])
         for row in rows

@@ -22,8 +22,9 @@ from omegaconf.basecontainer import BaseContainer
 
 from runner import job
 from runner.choices import CONF, groups
+from runner.compose.composition import to_config
 from runner.compose.errors import placed
-from runner.compose.loader import Loader, to_config, user_folders
+from runner.compose.loader import Loader, user_folders
 from runner.compose.safety import check_files
 from runner.config import Config
 from runner.job import RunResult
@@ -260,10 +261,10 @@ def check_words(overrides: Sequence[str]) -> None:
         raise BadInput("overrides", 'a list of words, ["key=value"]', repr(overrides))
 
 
-def task(cfg: DictConfig, progress: Progress = no_progress) -> RunResult:
+def task(cfg: DictConfig, progress: Progress = no_progress) -> RunResult | None:
     """Do the run that Hydra has composed; in a sweep, hand back its row alone."""
     hydra = HydraConfig.get()
-    in_sweep = hydra.mode == RunMode.MULTIRUN
     folder, folders = Path(hydra.runtime.output_dir), user_folders(hydra)
-    result = job.run(to_config(cfg), folder, folders, in_sweep=in_sweep, progress=progress)
-    return RunResult(result.folder, result.row) if in_sweep else result
+    if hydra.mode == RunMode.MULTIRUN:
+        return job.run_in_sweep(to_config(cfg), folder, folders)
+    return job.run(to_config(cfg), folder, folders, progress=progress)

@@ -14,8 +14,9 @@ from hydra.types import RunMode
 from runner.app import composer
 from runner.app import run as app_run
 from runner.choices import CONF, groups
+from runner.compose.composition import to_config
 from runner.compose.errors import NotInstalled, to_bad_input
-from runner.compose.loader import Loader, to_config, user_folders
+from runner.compose.loader import Loader, user_folders
 from runner.config import Config, validate
 from runner.data import DataAbsent
 from runner.job import TASKS, identify

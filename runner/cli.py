@@ -250,7 +250,7 @@ def show_jobs(result: "SweepResult") -> int:
     from runner.report.terminal import show_plan, show_sweep, terminal
 
     if result.plan_only:
-        show_plan(result.results, result.counts, terminal())
+        show_plan(result.results, result.counts, result.changed, terminal())
         return 0
     show_sweep(result.results, result.counts, result.folder, terminal(), result.unexpected)
     complete = result.counts.done == result.counts.total

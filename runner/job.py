@@ -227,7 +227,9 @@ def run(
         "started_at": started_at.isoformat(timespec="microseconds"),
         "duration_seconds": time.perf_counter() - started,
     }
-    verdicts = expect.judge(config.expect, recorded(row, ending.records), config.dtype)
+    verdicts = []
+    if config.expect:
+        verdicts = expect.judge(config.expect, recorded(row, ending.records), config.dtype)
     rows = make_tables(setup, row, ending.records, verdicts)
     result = RunResult(folder, row, rows, ending.records, verdicts)
     pictures = {}
@@ -240,6 +242,21 @@ def run(
     if ending.interrupt is not None:
         raise ending.interrupt
     return result
+
+
+def run_in_sweep(config: Config, folder: Path, folders: Sequence[Path] = ()) -> RunResult | None:
+    """Do a job of a sweep, unless another process has done it; None where one is at it.
+
+    Of the result only folder and row are handed back. Errors are those of `run`.
+    """
+    with store.lock(folder, 0) as free:
+        if not free:
+            return None
+        row: Mapping[str, Any] | None = store.read_ended(folder)
+        if row is None:
+            store.forget(folder)
+            row = run(config, folder, folders, in_sweep=True).row
+    return RunResult(folder, dict(row))
 
 
 @dataclass
@@ -313,15 +330,14 @@ def with_interval(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def recorded(row: Mapping[str, Any], records: Records) -> dict[str, Any]:
     """Return all that a run records by the names that an expectation can use."""
-    shapes = {f"shapes.{item['name']}": item["shape"] for item in shape_rows(records.trace)}
+    traced = shape_rows(records.trace)
+    shapes = {f"shapes.{item['name']}": item["shape"] for item in traced}
     columns = {key for item in records.history for key in item}
     history = {f"history.{key}": [item.get(key) for item in records.history] for key in columns}
     trace = {f"trace.{name}": array for name, array in records.trace.items()}
     weights = {f"weights.{name}": array for name, array in (records.weights or {}).items()}
     moments = {
-        f"{moment}.{item['name']}": item[moment]
-        for item in shape_rows(records.trace)
-        for moment in ("mean", "std")
+        f"{moment}.{item['name']}": item[moment] for item in traced for moment in ("mean", "std")
     }
     return {**shapes, **moments, **history, **trace, **weights, **records.arrays, **row}
 
@@ -352,21 +368,21 @@ def make_tables(
 
 def write(result: RunResult, identity: Identity, pictures: Mapping[str, bytes]) -> None:
     """Write a run's folder; the record that makes it count comes last."""
-    folder, records = result.folder, result.records
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, rows in result.rows.items():
-        store.write_rows(folder / f"{name}.csv", rows.names, rows.rows)
+    records = result.records
+    files = {
+        f"{name}.csv": store.csv_text(rows.names, rows.rows).encode()
+        for name, rows in result.rows.items()
+    }
     if records.arrays:
-        store.write_arrays(folder / "predictions.npz", records.arrays)
+        files["predictions.npz"] = store.npz(records.arrays)
     if records.weights:
         weights = weight_files.from_arrays(records.weights, "trained weights")
         metadata = {"arithmetic": arithmetic(identity.threads)}
-        store.write_bytes(folder / "weights.safetensors", weight_files.dumps(weights, metadata))
-    for name, picture in pictures.items():
-        store.write_bytes(folder / "figures" / f"{name}.png", picture)
-    environment = describe(identity.threads)
+        files["weights.safetensors"] = weight_files.dumps(weights, metadata)
+    files |= {f"figures/{name}.png": picture for name, picture in pictures.items()}
     kept = {key: result.row[key] for key in ("status", "started_at", "duration_seconds")}
-    store.commit(folder, {**asdict(identity), **kept, "environment": environment})
+    environment = describe(identity.threads)
+    store.commit(result.folder, {**asdict(identity), **kept, "environment": environment}, files)
 
 
 def function_rows(arrays: Mapping[str, NDArray[Any]]) -> Rows:

@@ -5,7 +5,7 @@ import pytest
 from omegaconf import OmegaConf
 
 import runner
-from runner.compose.loader import to_config
+from runner.compose.composition import to_config
 from runner.config import (
     TASKS_WITHOUT_TRAINING,
     Config,

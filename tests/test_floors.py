@@ -13,7 +13,8 @@ FLOORS = [
     {"tasks", "report"},
     {"pictures"},
     {"job"},
-    {"compose", "sweeps"},
+    {"compose"},
+    {"sweeps"},
     {"app", "check", "choices", "cli", "pytest_plugin", "__main__", "__init__"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -22,7 +23,7 @@ LIBRARIES = {
     "data": {"numpy", "scipy", "pooch", "requests", "urllib3", "platformdirs", "xxhash"}
     | {"sklearn", "mlxtend"},
     "weights": {"numpy"},
-    "tables": {"numpy", "pandas", "scipy", "xxhash"},
+    "tables": {"numpy", "pandas", "scipy", "filelock", "xxhash"},
     "lookup": set(),
     "environment": {"threadpoolctl"},
     "config": set(),

@@ -168,7 +168,7 @@ def test_record_describes_run_and_machine():
     assert environment["versions"]["numpy"] == np.__version__
     assert environment["threads"] == 1
     assert environment["blas"]
-    assert set(record["files"]) >= {"results.csv", "accuracy.csv", ".hydra/config.yaml"}
+    assert set(record["files"]) >= {"results.csv", "accuracy.csv", "timing.csv"}
     json.dumps(record)
 
 

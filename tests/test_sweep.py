@@ -234,7 +234,7 @@ def test_a_signal_ends_a_sweep_in_order(slow, number, status):
     assert error.strip() == f"error: {word}; {message}"
     assert 2 <= done <= len(table) <= done + 1
     assert set(table["status"]) <= {"completed", "interrupted"}
-    assert out.splitlines()[0] == "1/50 completed accuracy=1.0"
+    assert out.splitlines()[0] == "1/50 completed seed=0 accuracy=1.0"
     assert (slow / "outputs/sweeps/s/summary.csv").exists()
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
@@ -254,9 +254,9 @@ def test_what_went_wrong_is_named_at_the_end(slow, capsys):
         str(folder / "results.csv"),
     ]
     assert [line for line in lines if line.startswith(("1/3", "2/3", "3/3"))] == [
-        "1/3 completed accuracy=1.0",
-        "2/3 failed RuntimeError: broken",
-        "3/3 diverged loss is nan",
+        "1/3 completed seed=100 accuracy=1.0",
+        "2/3 failed seed=101 RuntimeError: broken",
+        "3/3 diverged seed=102 loss is nan",
     ]
 
 

@@ -184,7 +184,7 @@ def watched(call):
 def ours(folder):
     """Return a run's files but for those that Hydra and logging keep open themselves."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".log"]
-    return {str(path) for path in files if ".hydra" not in path.parts}
+    return {str(path) for path in files if not {".hydra", ".lock"} & set(path.parts)}
 
 
 def check_commit(events, folder):

@@ -105,7 +105,9 @@ def show_sweep(
     print_text(console, shown(folder / "results.csv"))
 
 
-def show_plan(table: "pd.DataFrame", counts: "Counts", console: Console) -> None:
+def show_plan(
+    table: "pd.DataFrame", counts: "Counts", changed: Sequence[str], console: Console
+) -> None:
     """Print what a sweep would run, and how long that may take."""
     hidden = ("run_id", "config_hash", "data_hash", "weights_hash", "code_version")
     heads = [name for name in table.columns if name not in hidden]
@@ -117,18 +119,18 @@ def show_plan(table: "pd.DataFrame", counts: "Counts", console: Console) -> None
     print_text(console, f"{counts.total:,} jobs, {counts.done:,} done, {missing:,} to run")
     if counts.seconds is not None:
         print_text(console, f"about {counts.seconds * missing:,.0f} s, one after the other")
+    if changed:
+        print_text(console, f"changed (sweep.allow_changes=true goes on): {'; '.join(changed)}")
 
 
 @contextmanager
 def job_progress(console: Console) -> Iterator[Callable[["Counts", Mapping[str, str]], None]]:
     """Yield a function that is told of each job that ends: a bar, or a line where it is a file."""
-    known = {column.name for column in RESULTS}
 
     def line(counts: "Counts", row: Mapping[str, str]) -> None:
-        swept = [f"{key}={value}" for key, value in row.items() if key not in known]
-        accuracy = f"accuracy={row['accuracy']}" if row.get("accuracy") else ""
-        said = [row["status"], *swept, accuracy, row.get("error", "")]
-        print_text(console, f"{counts.done}/{counts.total} {' '.join(filter(None, said))}")
+        named = [f"{key}={row[key]}" for key in row if key not in ("status", "error") and row[key]]
+        said = " ".join(filter(None, [row["status"], *named, row["error"]]))
+        print_text(console, f"{counts.done}/{counts.total} {said}")
 
     if not console.is_terminal:
         yield line

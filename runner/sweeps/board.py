@@ -1,17 +1,18 @@
 """What is known of a sweep's jobs while they end, and the table that says it."""
 
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner.sweeps.plan import Row, swept
 from runner.tables import store
 from runner.tables.summarize import Counts, Watcher
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Row = dict[str, str]  # a row of results.csv, as it is written
 EVERY = 2.0  # seconds between two writings of a table that grows, at least
 
 
@@ -41,43 +42,55 @@ class Board:
         self.folder, self.watch = folder, watch
         self.plan = {row["run_id"]: row for row in plan}
         self.rows: dict[str, Row] = {}
+        self.earlier: dict[str, Row] = {}  # of jobs that are run again
         self.reused = self.failed = self.failed_before = 0
         self.best: float | None = None
         self.seconds = 0.0
         self.written, self.took = time.monotonic(), 0.0
+        self.alone = threading.RLock()  # a thread may look while the sweep goes on
 
     def reuse(self) -> None:
         """Take the jobs that an earlier call completed, their files checked."""
         for run_id in self.plan:
-            row = store.read_row(self.job(run_id), whole=True)
-            if row is not None and row["status"] in ("completed", "diverged"):
+            row = store.read_ended(self.job(run_id))
+            if row is not None:
                 self.rows[run_id] = merged(self.plan[run_id], row)
                 self.count(row)
+            elif (row := store.read_row(self.job(run_id))) is not None:
+                self.earlier[run_id] = row
         self.reused, self.failed_before = len(self.rows), self.failed
 
     @property
     def missing(self) -> list[str]:
-        """Return the run_ids of the jobs that have not ended."""
+        """The run_ids of the jobs that have not ended."""
         return [run_id for run_id in self.plan if run_id not in self.rows]
 
     def look(self, run_ids: Iterable[str]) -> None:
         """Take what jobs have recorded since the last look; write the table now and then."""
-        for run_id in run_ids:
-            row = store.read_row(self.job(run_id))
-            if row is not None and run_id not in self.rows:
-                self.take(run_id, row)
+        self.collect(run_ids)
         if time.monotonic() - self.written > max(EVERY, 20 * self.took):
             self.write()
 
+    def collect(self, run_ids: Iterable[str]) -> None:
+        """Take what jobs have recorded."""
+        with self.alone:
+            for run_id in run_ids:
+                row = None if run_id in self.rows else store.read_row(self.job(run_id))
+                if row is not None and row != self.earlier.get(run_id):
+                    self.take(run_id, row)
+
     def take(self, run_id: str, row: Mapping[str, str]) -> None:
         """Take the row of a job that has ended."""
-        self.rows[run_id] = merged(self.plan[run_id], row)
-        self.count(self.rows[run_id])
-        self.watch(self.counts, self.rows[run_id])
+        taken = self.rows[run_id] = merged(self.plan[run_id], row)
+        self.count(taken)
+        ended = {name: taken.get(name, "") for name in ("status", "accuracy", "error")}
+        self.watch(self.counts, dict(swept(self.plan[run_id])) | ended)
 
     def fail(self, run_id: str, error: str) -> None:
         """Take a job that left no record."""
-        self.take(run_id, {"status": "failed", "error": " ".join(error.split())})
+        with self.alone:
+            if run_id not in self.rows:
+                self.take(run_id, {"status": "failed", "error": " ".join(error.split())})
 
     def count(self, row: Row) -> None:
         """Count a row."""
@@ -97,11 +110,13 @@ class Board:
         return Counts(len(self.rows), len(self.plan), self.reused, self.failed, self.best, mean)
 
     def write(self) -> None:
-        """Write results.csv."""
+        """Write results.csv, with what other processes have done of the same sweep."""
         started = time.monotonic()
-        rows = [self.rows[run_id] for run_id in self.plan if run_id in self.rows]
-        columns = next(iter(self.plan.values())) if self.plan else ()
-        store.write_results(self.folder, rows, columns)
+        with self.alone, store.lock(self.folder):
+            self.collect(self.missing)
+            rows = [self.rows[run_id] for run_id in self.plan if run_id in self.rows]
+            columns = next(iter(self.plan.values())) if self.plan else ()
+            store.write_results(self.folder, rows, columns)
         self.written = time.monotonic()
         self.took = self.written - started
 

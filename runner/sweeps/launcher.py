@@ -1,4 +1,4 @@
-"""The launcher that runs the jobs of a sweep one after the other, in this process.
+"""The launcher of sweeps: jobs one after the other, or side by side in processes.
 
 It does for each job what Hydra's own does, in a tenth of the time:
 configurations are not copied whole, and what is the same in many jobs is
@@ -6,8 +6,11 @@ written out once.
 """
 
 import logging
+import logging.config
+import os
 import textwrap
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,17 +23,29 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf._utils import OmegaConfDumper
 
+from runner.compose.composition import Plain
+from runner.compose.loader import SweepJob, user_folders
+from runner.compose.safety import leaves
+from runner.job import run_in_sweep
+from runner.lookup import BadInput
+from runner.sweeps.workers import Worker, ready, workers
 from runner.tables import store
 
-OF_THE_JOB = ("job", "overrides", "run", "runtime", "sweep")  # what differs in Hydra's own part
+OF_THE_JOB = ("job", "overrides", "runtime", "sweep")  # what differs in Hydra's own part
+LOG_FILE = "${hydra.runtime.output_dir}/${hydra.job.name}.log"
+Numbered = tuple[int, list[str]]  # a job's number and overrides
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class RunnerLauncherConf:
-    """The launcher's node."""
+    """The launcher's node: with ``n_jobs`` of 1 it runs jobs in this process, with -1 on all cores.
+
+    The word and its numbers are those of joblib and scikit-learn.
+    """
 
     _target_: str = "runner.sweeps.launcher.RunnerLauncher"
+    n_jobs: int = 1
 
 
 class Dumper(yaml.CSafeDumper):
@@ -41,7 +56,11 @@ Dumper.add_representer(str, OmegaConfDumper.str_representer)  # type: ignore[arg
 
 
 class RunnerLauncher(Launcher):
-    """Runs jobs in this process.
+    """Runs jobs in this process, or side by side in worker processes.
+
+    Parameters
+    ----------
+    n_jobs : how many run at a time; -1 is as many as there are cores.
 
     Attributes
     ----------
@@ -53,10 +72,28 @@ class RunnerLauncher(Launcher):
     task: TaskFunction
     ended: Callable[[JobReturn], bool]
 
+    def __init__(self, n_jobs: int = 1) -> None:
+        self.n_jobs = cores() if n_jobs == -1 else n_jobs
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave behind what a worker has no use for."""
+        return {key: value for key, value in vars(self).items() if key != "ended"}
+
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Keep what Hydra hands over."""
+        """Keep what Hydra hands over.
+
+        Raises
+        ------
+        BadInput
+            For a number of jobs that is none.
+        """
+        if self.n_jobs < 1:
+            got, where = self.n_jobs, "command line"
+            raise BadInput(
+                "hydra.launcher.n_jobs", "at least 1, or -1 (all cores)", got, where=where
+            )
         self.config, self.context, self.task = config, hydra_context, task_function
         self.ended = lambda job: True
         self.texts: dict[tuple[Any, ...], str] = {}
@@ -64,64 +101,150 @@ class RunnerLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> list[JobReturn]:
-        """Run jobs, each given as its overrides, and return how each ended."""
+        """Run jobs, each given as its overrides, and return how each ended.
+
+        The status of those that were not run because a job failed is UNKNOWN.
+        """
         setup_globals()
-        done = []
-        for number, overrides in enumerate(job_overrides, start=initial_job_idx):
-            done.append(self.attempt(number, list(overrides)))
-            if not self.ended(done[-1]):
-                break
+        numbered = [(i, list(words)) for i, words in enumerate(job_overrides, initial_job_idx)]
+        done = {number: JobReturn(overrides=words) for number, words in numbered}
+        n_jobs = min(self.n_jobs, len(numbered))
+        for number, job in (
+            self.one_by_one(numbered) if n_jobs == 1 else self.spread(numbered, n_jobs)
+        ):
+            done[number] = job
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        return done
+        return list(done.values())
+
+    def one_by_one(self, jobs: Iterable[Numbered]) -> Iterator[tuple[int, JobReturn]]:
+        """Run jobs in this process, until ``ended`` says no."""
+        for number, overrides in jobs:
+            job = self.attempt(number, overrides)
+            yield number, job
+            if not self.ended(job):
+                return
+
+    def spread(self, jobs: Iterable[Numbered], n_jobs: int) -> Iterator[tuple[int, JobReturn]]:
+        """Run jobs in processes; when ``ended`` says no, only those that have started end."""
+        waiting = deque(jobs)
+        with workers(self, n_jobs) as idle:
+            busy: dict[Worker, int] = {}
+            while waiting or busy:
+                while waiting and idle:
+                    worker, (number, overrides) = idle.pop(), waiting.popleft()
+                    worker.give(number, overrides)
+                    busy[worker] = number
+                for worker in ready(busy):
+                    job = worker.take()
+                    yield busy.pop(worker), job
+                    idle.append(worker)
+                    if not self.ended(job):
+                        waiting.clear()
 
     def attempt(self, number: int, overrides: list[str]) -> JobReturn:
         """Run one job; an exception of the program or of a callback is how it ended."""
         job = JobReturn(overrides=overrides)
         before = HydraConfig.instance().cfg
         try:
-            cfg = self.context.config_loader.load_sweep_config(self.config, overrides)
-            with open_dict(cfg):
-                cfg.hydra.job.id = cfg.hydra.job.num = number
-                folder = Path(cfg.hydra.sweep.dir, cfg.hydra.sweep.subdir).absolute()
-                cfg.hydra.runtime.output_dir = str(folder)
-            HydraConfig.instance().cfg = cfg  # type: ignore[assignment]
-            self.run(cfg, folder, job)
+            loader: Any = self.context.config_loader
+            made: SweepJob = loader.load_job(self.config, overrides, number)
+            if self.context.callbacks.callbacks or not independent(made.hydra):
+                self.run_composed(made, job)
+            else:
+                configure_log_file(made.hydra["job_logging"], output_dir(made))
+                self.run(made, job, made.hydra["job"]["env_set"])
         except Exception as error:
             fail(job, error)
         finally:
             HydraConfig.instance().cfg = before
         return job
 
-    def run(self, cfg: DictConfig, folder: Path, job: JobReturn) -> None:
+    def run_composed(self, made: SweepJob, job: JobReturn) -> None:
+        """Run one job around which something asks for its whole configuration."""
+        loader, callbacks = self.context.config_loader, self.context.callbacks
+        cfg = loader.load_sweep_config(self.config, list(job.overrides or ()))
+        with open_dict(cfg):
+            cfg.hydra.job.id = cfg.hydra.job.num = made.hydra["job"]["num"]
+            cfg.hydra.runtime.output_dir = made.hydra["runtime"]["output_dir"]
+        HydraConfig.instance().set_config(cfg)
+        job.hydra_cfg = OmegaConf.masked_copy(cfg, ["hydra"])
+        job.cfg = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+        job.working_dir, job.task_name = str(Path.cwd()), cfg.hydra.job.name
+        output_dir(made).mkdir(parents=True, exist_ok=True)
+        configure_log(cfg.hydra.job_logging, cfg.hydra.verbose)
+        callbacks.on_job_start(config=cfg, task_function=self.task)
+        self.run(made, job, cfg.hydra.job.env_set)
+        callbacks.on_job_end(config=cfg, job_return=job)
+        job.cfg = job.hydra_cfg = None  # ten thousand of them would fill the memory
+
+    def run(self, made: SweepJob, job: JobReturn, env: Mapping[str, str]) -> None:
         """Run one job in its folder."""
-        hydra, callbacks = cfg.hydra, self.context.callbacks
-        folder.mkdir(parents=True, exist_ok=True)
-        configure_log(hydra.job_logging, hydra.verbose)
-        self.record(cfg, folder / hydra.output_subdir)
-        with env_override(hydra.job.env_set):
-            callbacks.on_job_start(config=cfg, task_function=self.task)
+        folder = output_dir(made)
+        self.record(made, folder / made.hydra["output_subdir"])
+        with env_override(dict(env)):
             try:
-                job.return_value, job.status = self.task(cfg), JobStatus.COMPLETED
+                result = run_in_sweep(made.config, folder, user_folders(made.hydra))
+                job.return_value, job.status = result, JobStatus.COMPLETED
             except Exception as error:  # callbacks are told of it too
                 fail(job, error)
-            callbacks.on_job_end(config=cfg, job_return=job)
 
-    def record(self, cfg: DictConfig, folder: Path) -> None:
+    def record(self, made: SweepJob, folder: Path) -> None:
         """Write Hydra's three files."""
-        own: Any = OmegaConf.to_container(cfg, resolve=False, enum_to_str=True)
-        hydra = own.pop("hydra")
-        choices = tuple(hydra["runtime"]["choices"].items())
-        if choices not in self.texts:
-            shared = {key: value for key, value in hydra.items() if key not in OF_THE_JOB}
-            self.texts[choices] = dump({"hydra": shared})
-        job = textwrap.indent(dump({key: hydra[key] for key in OF_THE_JOB}), "  ")
+        own = [self.text(key, value) for key, value in made.own.items()]
+        hydra = ["hydra:\n"]
+        for key, value in made.hydra.items():
+            if key in OF_THE_JOB:
+                hydra.append(f"  {key}:\n")
+                hydra += [self.text(name, item, "    ") for name, item in value.items()]
+            else:
+                hydra.append(self.text(key, value, "  "))
         texts = {
-            "config.yaml": dump(own),
-            "hydra.yaml": self.texts[choices] + job,
-            "overrides.yaml": dump(hydra["overrides"]["task"]),
+            "config.yaml": "".join(own),
+            "hydra.yaml": "".join(hydra),
+            "overrides.yaml": dump(made.hydra["overrides"]["task"]),
         }
         for name, text in texts.items():
             store.write_bytes(folder / name, text.encode())
+
+    def text(self, key: str, value: Any, indent: str = "") -> str:
+        """Return a key with its value as YAML; most are the same in many jobs."""
+        known = (key, repr(value), indent)
+        if known not in self.texts:
+            self.texts[known] = textwrap.indent(dump({key: value}), indent)
+        return self.texts[known]
+
+
+def output_dir(made: SweepJob) -> Path:
+    """Return the folder of a job."""
+    return Path(made.hydra["runtime"]["output_dir"])
+
+
+def independent(hydra: Plain) -> bool:
+    """Whether what is needed of Hydra's part can be used as it stands."""
+    used = {"env": hydra["job"]["env_set"], "log": hydra["job_logging"]}
+    texts = [value for _, value in leaves(used) if isinstance(value, str) and value != LOG_FILE]
+    return hydra["verbose"] is False and not any("${" in text for text in texts)
+
+
+def configure_log_file(config: Plain, folder: Path) -> None:
+    """Do what Hydra's configure_log does, for a configuration that stands for itself."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if config["root"] is None:
+        return
+    handlers = {
+        name: {**handler, "filename": str(folder / "runner.log")}
+        if handler.get("filename") == LOG_FILE
+        else handler
+        for name, handler in config.get("handlers", {}).items()
+    }
+    logging.config.dictConfig({**config, "handlers": handlers})
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def fail(job: JobReturn, error: Exception) -> None:

@@ -1,9 +1,10 @@
 """The sweeper behind ``-m``, a Hydra plugin: it plans, runs what is missing, and merges."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -45,7 +46,8 @@ class SweepResult:
     """A sweep's folder, its results (one row per job), and how many jobs there are.
 
     ``unexpected`` says in words which jobs did not complete or did not give what they expect.
-    With ``sweep.plan_only`` nothing has been run, and ``results`` is the plan.
+    With ``sweep.plan_only`` nothing has been run, ``results`` is the plan, and ``changed`` says
+    in words how it differs from the plan of the sweep that is there.
     """
 
     folder: Path
@@ -53,6 +55,7 @@ class SweepResult:
     counts: Counts
     unexpected: list[str]
     plan_only: bool = False
+    changed: list[str] = field(default_factory=list)
 
 
 class RunnerSweeper(Sweeper):
@@ -86,45 +89,48 @@ class RunnerSweeper(Sweeper):
         jobs, rows = self.plan(arguments)
         options, output_dir = self.config.sweep, self.config.output_dir
         folder = store.sweep_folder(output_dir, options.name, datetime.now(UTC))
-        before = store.read_plan(folder)
-        changed = plan.changes(before, rows) if before else []
-        if changed and not options.allow_changes:
-            expected = "the jobs of the sweep that is there (sweep.allow_changes=true goes on)"
-            raise BadInput("sweep.name", expected, "; ".join(changed), where="command line")
         board = Board(folder, rows, type(self).watch)
-        board.reuse()
         if options.plan_only:
-            return planned(board)
-        self.open(folder, before, rows)
+            board.reuse()
+            before = store.read_plan(folder)
+            return planned(board, plan.changes(before, rows) if before else [])
+        self.open(folder, rows)
+        board.reuse()
         return self.run(board, jobs)
 
-    def open(self, folder: Path, before: list[plan.Row], rows: list[plan.Row]) -> None:
-        """Make the sweep's folder, or bring the plan that is there up to date."""
+    def open(self, folder: Path, rows: list[plan.Row]) -> None:
+        """Make the sweep's folder, or go on in the one that is there."""
         self.config.hydra.sweep.dir = str(folder)
-        if not before:
+        if not store.is_sweep(folder):
             try:
                 store.create_sweep(folder, rows, type(self).command)
+                return
             except FileExistsError:
-                expected = "a name not taken"
-                raise BadInput("sweep.name", expected, folder.name, where="command line") from None
-        elif before != rows:
+                if not store.is_sweep(folder):  # else another process was quicker
+                    expected, where = "a name not taken", "command line"
+                    raise BadInput("sweep.name", expected, folder.name, where=where) from None
+        before = store.read_plan(folder)
+        changed = plan.changes(before, rows)
+        if changed and not self.config.sweep.allow_changes:
+            expected = "the jobs of the sweep that is there (sweep.allow_changes=true goes on)"
+            raise BadInput("sweep.name", expected, "; ".join(changed), where="command line")
+        if before != rows:
             store.write_command(folder, type(self).command)
             store.write_plan(folder, rows)
 
     def run(self, board: Board, jobs: dict[str, plan.Job]) -> SweepResult:
         """Run the jobs that are missing."""
-        missing = board.missing
-        for run_id in missing:
-            store.forget(board.job(run_id))  # of an earlier call in which it failed
         try:
-            with self.watching(board):
-                ended = self.launch([jobs[run_id].overrides for run_id in missing], board)
-            board.look(board.missing)
-            for run_id, job in zip(missing, ended, strict=False):
-                if run_id not in board.rows:
-                    board.fail(run_id, reason(job))
+            with self.watching(board, jobs):
+                todo = board.missing
+                while todo:
+                    tried = []
+                    for run_id, job in zip(todo, self.launch(todo, board, jobs), strict=False):
+                        settle(board, run_id, job)
+                        tried.append(run_id)
+                    todo = released(board, tried)
         except KeyboardInterrupt as interrupt:
-            board.look(board.missing)
+            board.collect(board.missing)
             counts = board.counts
             done = f"{counts.done - counts.failed} of {counts.total} jobs are done"
             interrupt.add_note(f"{done}; go on with: runner resume {board.folder}")
@@ -136,29 +142,32 @@ class RunnerSweeper(Sweeper):
         wrong = unexpected(board.folder, results)
         return SweepResult(board.folder, results, board.counts, wrong)
 
-    def launch(self, overrides: list[tuple[str, ...]], board: Board) -> list[JobReturn]:
-        """Hand jobs to the launcher; with ``fail_fast`` one by one, until one fails."""
-        if not overrides:
-            return []
-        if not self.config.sweep.fail_fast or isinstance(self.launcher, RunnerLauncher):
-            return list(self.launcher.launch(overrides, initial_job_idx=0))
-        ended: list[JobReturn] = []
-        for number, words in enumerate(overrides):
-            ended += self.launcher.launch([words], initial_job_idx=number)
-            board.look(board.missing)
-            if stops(board, ended[-1]):
-                break
-        return ended
+    def launch(
+        self, run_ids: list[str], board: Board, jobs: dict[str, plan.Job]
+    ) -> Iterator[JobReturn]:
+        """Hand jobs to the launcher, and yield those that have ended, in their order."""
+        words = [jobs[run_id].overrides for run_id in run_ids]
+        whole = not self.config.sweep.fail_fast or isinstance(self.launcher, RunnerLauncher)
+        size = len(words) if whole else 1  # one by one, others end when the first one fails
+        for first in range(0, len(words), size):
+            some = words[first : first + size]
+            try:
+                ended = self.launcher.launch(some, initial_job_idx=first)
+            except Exception as error:  # a plugin's: of its workers, of a queue that is not there
+                ended = [JobReturn(status=JobStatus.FAILED, _return_value=error)] * len(some)
+            yield from (job for job in ended if job.status != JobStatus.UNKNOWN)
+            if not whole and stops(board, ended[-1]):
+                return
 
     @contextmanager
-    def watching(self, board: Board) -> Iterator[None]:
+    def watching(self, board: Board, jobs: dict[str, plan.Job]) -> Iterator[None]:
         """Keep the board up to date: after each job, or where others run them, now and then."""
         if isinstance(self.launcher, RunnerLauncher):
             fail_fast = self.config.sweep.fail_fast
+            run_ids = {job.overrides: run_id for run_id, job in jobs.items()}
 
             def ended(job: JobReturn) -> bool:
-                if job.status == JobStatus.COMPLETED:
-                    board.look([job.return_value.row["run_id"]])
+                settle(board, run_ids[tuple(job.overrides or ())], job)
                 return not (fail_fast and stops(board, job))
 
             self.launcher.ended = ended
@@ -204,6 +213,25 @@ def replicates(overrides: Sequence[Override], number: int | None, seed: int) -> 
     return OverridesParser.create().parse_overrides([f"seed=range({seed},{seed + number})"])
 
 
+def settle(board: Board, run_id: str, job: JobReturn) -> None:
+    """Take a job that has ended, and one that left no record; not one that is at work elsewhere."""
+    board.look([run_id])
+    elsewhere = job.status == JobStatus.COMPLETED and job.return_value is None
+    if run_id not in board.rows and not elsewhere:
+        board.fail(run_id, reason(job))
+
+
+def released(board: Board, run_ids: list[str]) -> list[str]:
+    """Wait for jobs that other processes are at; return those that they let go of undone."""
+    while waiting := [run_id for run_id in run_ids if run_id not in board.rows]:
+        free = [run_id for run_id in waiting if not store.locked(board.job(run_id))]
+        board.look(waiting)
+        if undone := [run_id for run_id in free if run_id not in board.rows]:
+            return undone
+        time.sleep(POLL)
+    return []
+
+
 @contextmanager
 def repeating(look: Callable[[], None]) -> Iterator[None]:
     """Do something now and then, in a thread, until the block ends."""
@@ -235,13 +263,13 @@ def reason(job: JobReturn) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def planned(board: Board) -> SweepResult:
+def planned(board: Board, changed: list[str]) -> SweepResult:
     """Return what a sweep would do."""
     import pandas as pd
 
     status = [board.rows[run_id]["status"] if run_id in board.rows else "" for run_id in board.plan]
     table = pd.DataFrame(list(board.plan.values())).assign(status=status)
-    return SweepResult(board.folder, table, board.counts, [], plan_only=True)
+    return SweepResult(board.folder, table, board.counts, [], plan_only=True, changed=changed)
 
 
 def summary(board: Board, results: "pd.DataFrame") -> "pd.DataFrame":

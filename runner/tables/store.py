@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xxhash
+from filelock import FileLock, Timeout
 
 from runner.tables.columns import TABLES
 
@@ -29,6 +30,8 @@ RECORD = "run.json"
 PLAN = "plan.csv"
 COMMAND = "command.json"
 CHECKPOINT = "checkpoint.npz"
+LOCK = ".lock"
+ENDED = ("completed", "diverged")  # run again, these would end so again
 
 
 def run_folder(output_dir: str, run_id: str, now: datetime) -> Path:
@@ -75,14 +78,15 @@ def write_bytes(path: Path, content: bytes, *, sync: bool = False) -> None:
 
 
 def write_table(path: Path, table: "pd.DataFrame") -> None:
-    """Write a table as CSV: UTF-8, one line ending everywhere, empty for missing."""
+    """Write a table as CSV: one line ending everywhere, empty for missing."""
     write_bytes(path, table.to_csv(index=False, lineterminator="\n").encode())
 
 
-def write_arrays(path: Path, arrays: Mapping[str, "np.ndarray[Any, Any]"]) -> None:
-    """Write arrays as an npz file."""
-    with aside(path) as temporary, temporary.open("xb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+def npz(arrays: Mapping[str, "np.ndarray[Any, Any]"]) -> bytes:
+    """Return arrays as the content of an npz file."""
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
+    return content.getvalue()
 
 
 class Checkpoint:
@@ -111,8 +115,7 @@ class Checkpoint:
 
     def write(self, arrays: Mapping[str, "np.ndarray[Any, Any]"]) -> None:
         """Put arrays in the place of those before."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_arrays(self.path, {"run_id": np.array(self.run_id), **arrays})
+        write_bytes(self.path, npz({"run_id": np.array(self.run_id), **arrays}))
 
     def remove(self) -> None:
         """Remove the file, and what a killed run has left of writing it."""
@@ -120,21 +123,13 @@ class Checkpoint:
             path.unlink(missing_ok=True)
 
 
-def commit(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write ``run.json``, which makes the folder count, over the files already there."""
-    files = {
-        path.relative_to(folder).as_posix(): [path.stat().st_size, _checksum(path)]
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and counts(path)
-    }
-    text = json.dumps({**record, "files": files}, indent=2, ensure_ascii=False)
+def commit(folder: Path, record: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    """Write a run's files by their names, and last ``run.json``, which makes them count."""
+    for name, content in files.items():
+        write_bytes(folder / name, content)
+    sums = {name: [len(content), _checksum(content)] for name, content in files.items()}
+    text = json.dumps({**record, "files": sums}, indent=2, ensure_ascii=False)
     write_bytes(folder / RECORD, (text + "\n").encode(), sync=True)
-
-
-def counts(path: Path) -> bool:
-    """Say whether a file is one of a run's results: no log, nothing that goes, nothing half."""
-    passing = path.name in (RECORD, CHECKPOINT) or path.suffix == ".log"
-    return not passing and not path.name.startswith(".")
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
@@ -142,12 +137,43 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     try:
         record: dict[str, Any] = json.loads((folder / RECORD).read_bytes())
         for name, (size, checksum) in record["files"].items():
-            path = folder / name
-            if path.stat().st_size != size or _checksum(path) != checksum:
+            content = (folder / name).read_bytes()
+            if len(content) != size or _checksum(content) != checksum:
                 return None
     except (OSError, ValueError, KeyError):
         return None
     return record
+
+
+@contextmanager
+def lock(folder: Path, seconds: float = -1) -> Iterator[bool]:
+    """Keep other processes out of a folder; yield False where one was in it for so long.
+
+    The system unlocks what a killed process has locked. Where it knows no locks
+    (some network file systems), nothing is locked.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    held = FileLock(folder / LOCK, timeout=seconds)
+    try:
+        held.acquire()
+    except Timeout:
+        yield False
+        return
+    except NotImplementedError:
+        yield True
+        return
+    try:
+        yield True
+    finally:
+        held.release()
+
+
+def locked(folder: Path) -> bool:
+    """Whether another process is in a folder."""
+    if not (folder / LOCK).exists():
+        return False
+    with lock(folder, 0) as free:
+        return not free
 
 
 def forget(folder: Path) -> None:
@@ -155,8 +181,8 @@ def forget(folder: Path) -> None:
     (folder / RECORD).unlink(missing_ok=True)
 
 
-def _checksum(path: Path) -> str:
-    return xxhash.xxh3_64_hexdigest(path.read_bytes())
+def _checksum(content: bytes) -> str:
+    return xxhash.xxh3_64_hexdigest(content)
 
 
 def create_sweep(folder: Path, plan: Iterable[Mapping[str, str]], command: Sequence[str]) -> None:
@@ -175,7 +201,10 @@ def create_sweep(folder: Path, plan: Iterable[Mapping[str, str]], command: Seque
         write_command(temporary, command)
         if folder.exists():
             raise FileExistsError(folder)
-        temporary.rename(folder)
+        try:
+            temporary.rename(folder)
+        except OSError as error:
+            raise FileExistsError(folder) if folder.exists() else error from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -224,14 +253,19 @@ def write_results(folder: Path, rows: Iterable[Mapping[str, str]], columns: Iter
 
 
 def write_rows(path: Path, names: Sequence[Any], rows: Iterable[Mapping[Any, Any]]) -> None:
-    """Write rows as CSV: UTF-8, one line ending everywhere, empty for missing."""
+    """Write rows as CSV."""
+    write_bytes(path, csv_text(names, rows).encode())
+
+
+def csv_text(names: Iterable[Any], rows: Iterable[Mapping[Any, Any]]) -> str:
+    """Return rows as CSV: one line ending everywhere, empty for missing."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
     for row in rows:
         values = (row.get(name) for name in names)
         writer.writerow("" if value is None or value != value else value for value in values)
-    write_bytes(path, text.getvalue().encode())
+    return text.getvalue()
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -240,14 +274,17 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def read_row(folder: Path, *, whole: bool = False) -> dict[str, str] | None:
-    """Return the row of a run that has ended, None of one that has not.
+def read_row(folder: Path) -> dict[str, str] | None:
+    """Return the row of a run that has left a record, None of one that has not."""
+    return read_rows(folder / "results.csv")[0] if (folder / RECORD).exists() else None
 
-    With ``whole`` only if all its files are what was written.
-    """
-    if not (folder / RECORD).exists() or (whole and read_record(folder) is None):
+
+def read_ended(folder: Path) -> dict[str, str] | None:
+    """Return the row of a run that needs not be run again, its files checked; else None."""
+    record = read_record(folder)
+    if record is None or record.get("status") not in ENDED:
         return None
-    return read_rows(folder / "results.csv")[0]
+    return read_row(folder)
 
 
 def read_table(path: Path, name: str) -> "pd.DataFrame":

@@ -24,7 +24,8 @@ class Counts(NamedTuple):
     seconds: float | None  # of a job that completed, on average
 
 
-Watcher = Callable[[Counts, Mapping[str, str]], None]  # told of each job with its row
+# Told of each job with its swept values, then its status, accuracy and error.
+Watcher = Callable[[Counts, Mapping[str, str]], None]
 
 
 def summarize(results: "pd.DataFrame", keys: Sequence[str]) -> "pd.DataFrame":

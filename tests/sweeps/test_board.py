@@ -11,8 +11,7 @@ PLAN = [{"run_id": run_id, "lr": lr} for run_id, lr in (("bb", "1"), ("aa", "2")
 def record(folder, run_id, status="completed", **values):
     path = folder / store.job_folder(run_id)
     row = {"run_id": run_id, "status": status, "duration_seconds": "2.0", **values}
-    store.write_rows(path / "results.csv", list(row), [row])
-    store.commit(path, {"status": status})
+    store.commit(path, {"status": status}, {"results.csv": store.csv_text(row, [row]).encode()})
     return path
 
 
@@ -24,10 +23,12 @@ def test_what_has_ended_is_taken_once_and_told(tmp_path):
     board.look(board.plan)
     record(tmp_path, "bb", accuracy="0.25")
     board.look(board.plan)
-    assert [row["run_id"] for _, row in told] == ["aa", "bb"]
+    assert [row for _, row in told] == [
+        {"lr": "2", "status": "completed", "accuracy": "0.5", "error": ""},
+        {"lr": "1", "status": "completed", "accuracy": "0.25", "error": ""},
+    ]
     assert [counts.done for counts, _ in told] == [1, 2]
     assert [counts.best for counts, _ in told] == [0.5, 0.5]
-    assert told[0][1]["lr"] == "2"
     assert board.missing == ["cc"]
 
 

@@ -149,7 +149,7 @@ def test_listed_callbacks_are_told(launcher):
         ended = pickle.loads((folder / ".hydra/job_return.pickle").read_bytes())
         assert ended.return_value.row["run_id"] == run_id
         assert f"seed={seed}" in ended.overrides
-        assert store.read_row(folder, whole=True) is not None
+        assert store.read_ended(folder) is not None
 
 
 @pytest.mark.parametrize("launcher", ["runner", "basic"])

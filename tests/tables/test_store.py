@@ -38,9 +38,8 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 def commit(folder):
-    store.write_table(folder / "a.csv", pd.DataFrame({"x": [1]}))
-    store.write_arrays(folder / "b.npz", {"y": np.arange(3)})
-    store.commit(folder, {"status": "completed"})
+    files = {"a.csv": b"x\n1\n", "b.npz": store.npz({"y": np.arange(3)})}
+    store.commit(folder, {"status": "completed"}, files)
 
 
 def test_a_run_counts_when_its_record_and_all_files_are_whole(tmp_path):
@@ -87,8 +86,8 @@ def test_reading_gives_types_and_leaves_text_alone(tmp_path):
 def job(folder, run_id, accuracy):
     path = folder / store.job_folder(run_id)
     table = pd.DataFrame({"run_id": [run_id], "status": ["completed"], "accuracy": [accuracy]})
-    store.write_table(path / "results.csv", table)
-    store.commit(path, {"status": "completed"})
+    files = {"results.csv": table.to_csv(index=False).encode()}
+    store.commit(path, {"status": "completed"}, files)
     return path
 
 
@@ -125,10 +124,10 @@ def test_a_row_is_that_of_a_run_that_has_ended(tmp_path):
     assert store.read_row(tmp_path / "jobs" / "aa") is None
     path = job(tmp_path, "aa", 0.25)
     row = {"run_id": "aa", "status": "completed", "accuracy": "0.25"}
-    assert store.read_row(path) == store.read_row(path, whole=True) == row
+    assert store.read_row(path) == store.read_ended(path) == row
     (path / "results.csv").write_text("run_id,status,accuracy\naa,completed,0.5\n")
     assert store.read_row(path)["accuracy"] == "0.5"
-    assert store.read_row(path, whole=True) is None  # not what was written
+    assert store.read_ended(path) is None  # not what was written
     store.forget(path)
     assert store.read_row(path) is None
     store.forget(path)
