@@ -1,7 +1,6 @@
 """One run: configuration in, task, files out."""
 
 import functools
-import inspect
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +18,7 @@ from runner import weights as weight_files
 from runner.config import Config
 from runner.environment import arithmetic, blas_threads, code_version, describe, products
 from runner.expect import Verdict
-from runner.lookup import BadInput, did_you_mean, find, one_of, source_digest
+from runner.lookup import BadInput, did_you_mean, find, one_of, parameters, source_digest
 from runner.nn.training import Diverged
 from runner.pictures import draw, draws
 from runner.tables import store
@@ -181,7 +180,7 @@ def _users_names(plain: Mapping[str, Any]) -> list[str]:
 def task_function(config: Config, folders: Sequence[Path]) -> Callable[..., Any]:
     """Return the task as a function of (setup, progress), its own parameters filled in."""
     task = find("task.name", config.task.name, TASKS, folders)
-    known = list(inspect.signature(task).parameters)[2:]
+    known = list(parameters(task))[2:]
     for key in config.task.params:
         if key not in known:
             expected = one_of(known) if known else "no parameters"

@@ -4,6 +4,7 @@ A name is one of a table's, or ``module:function`` for a user's own.
 """
 
 import difflib
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -110,6 +111,12 @@ def find(
     return table[name]
 
 
+@functools.lru_cache(maxsize=256)
+def parameters(maker: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a function by name."""
+    return inspect.signature(maker).parameters
+
+
 def call(field: str, maker: Callable[..., Any], params: Mapping[str, Any]) -> Any:
     """Return ``maker(**params)``, its complaints turned into bad input.
 
@@ -119,7 +126,7 @@ def call(field: str, maker: Callable[..., Any], params: Mapping[str, Any]) -> An
         For a parameter that the maker does not have, one that is missing, or
         whatever else the maker raises.
     """
-    known = inspect.signature(maker).parameters
+    known = parameters(maker)
     open_ended = any(p.kind is p.VAR_KEYWORD for p in known.values())
     for key in params:
         if key not in known and not open_ended:

@@ -41,7 +41,7 @@ class Composition:
             del own["hydra"]  # a masked copy would have lost its types, and take any key
         self.own = copier(own)
         self.hydra: Plain = plain(cfg.hydra, enum_to_str=True)
-        self.plain = plain(own)
+        self.plain, self.spare = plain(own), own
         self.parts: dict[tuple[str, ...], bytes] = {}
         self.independent = not any(special(value) for _, value in leaves(self.plain))
         self.config = pickle.dumps(to_config(own)) if self.independent else b""
@@ -57,7 +57,7 @@ class Composition:
             For a value of the wrong type, or one that is missing.
         """
         if not self.independent or any(special(override.input_line) for override in values):
-            cfg = self.apply(values)
+            cfg = self.apply(values, self.own())
             check_values(plain(cfg))
             return to_config(cfg), plain(cfg)
         config: Config = pickle.loads(self.config)
@@ -71,14 +71,15 @@ class Composition:
         """Return one key of the configuration with values set, as `configure` does."""
         words = tuple(str(override.input_line) for override in values)
         if words not in self.parts:
-            made = self.apply(values)[name]
+            # What is no container is replaced whole, so that one copy does for all such values.
+            simple = not isinstance(self.spare[name], Container)
+            made = self.apply(values, self.spare if simple else self.own())[name]
             self.parts[words] = pickle.dumps((to_object(made), unresolved(made)))
         both: tuple[Any, Any] = pickle.loads(self.parts[words])
         return both
 
-    def apply(self, values: Sequence[Override]) -> DictConfig:
-        """Return a copy without Hydra's part, with values set."""
-        cfg = self.own()
+    def apply(self, values: Sequence[Override], cfg: DictConfig) -> DictConfig:
+        """Set values on a copy without Hydra's part, and return it."""
         ConfigLoaderImpl._apply_overrides_to_config(list(values), cfg)
         return cfg
 

@@ -1,5 +1,6 @@
 """Short tables on the terminal."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -150,11 +151,12 @@ def job_progress(console: Console) -> Iterator[Callable[["Counts", Mapping[str, 
         TextColumn("{task.description}"),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
+        task, started = bar.add_task("", total=None), time.monotonic()
 
         def move(counts: "Counts", row: Mapping[str, str]) -> None:
             best = "" if counts.best is None else f", best {counts.best:.4f}"
-            what = f"{counts.failed} failed{best}"
+            rate = (counts.done - counts.reused) / max(time.monotonic() - started, 1e-9)
+            what = f"{rate:.1f} jobs/s, {counts.failed} failed{best}"
             bar.update(task, completed=counts.done, total=counts.total, description=what)
 
         yield move

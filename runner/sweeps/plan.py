@@ -62,6 +62,7 @@ def expand(
     max_runs: int,
     together: Sequence[Sequence[str]] = (),
     without: Sequence[Mapping[str, Any]] = (),
+    replicates: int | None = None,
 ) -> list[Job]:
     """Return every combination of the swept values, the first key varying slowest.
 
@@ -69,9 +70,10 @@ def expand(
     ----------
     overrides : parsed; those with several values are swept.
     options : the choices of each group, for globs.
-    max_runs : the largest number of combinations.
+    max_runs : the largest number of combinations, replicates included.
     together : lists of keys whose values are taken side by side, first with first.
     without : combinations that are left out, as swept keys with their values.
+    replicates : how often each combination is to be run; see `replicated`.
 
     Raises
     ------
@@ -79,10 +81,11 @@ def expand(
         For a sweep without values, of more than ``max_runs`` jobs, or of keys
         that are not swept or have other numbers of values than their fellows.
     """
+    check_replicates(overrides, replicates)
     names = [column(override, override.key_or_group in options) for override in overrides]
     counts = [size(override, options) for override in overrides]
     axes = side_by_side(overrides, counts, together)
-    total = math.prod(counts[axis[0]] for axis in axes)
+    total = math.prod(counts[axis[0]] for axis in axes) * (replicates or 1)
     if total > max_runs:
         expected = f"a sweep of at most {max_runs:,} jobs"
         raise BadInput("sweep.max_runs", expected, f"{total:,}", where="command line")
@@ -106,6 +109,25 @@ def expand(
     if not jobs:
         raise BadInput("sweep.exclude", "at least one job that is left", "none")
     return jobs
+
+
+def check_replicates(overrides: Sequence[Override], number: int | None) -> None:
+    """Refuse a number of replicates that is none, and one where the seed is swept already."""
+    if number is None:
+        return
+    if any(o.key_or_group == "seed" and o.is_sweep_override() for o in overrides):
+        raise BadInput("sweep.replicates", "none where the seed is swept", number)
+    if number < 1:
+        raise BadInput("sweep.replicates", "at least 1", number)
+
+
+def replicated(job: Job, first: int, number: int) -> list[Job]:
+    """Return a job with each of its seeds, counted up from the first."""
+    words = [word for word in job.overrides if not word.startswith("seed=")]
+    return [
+        Job((*words, f"seed={seed}"), {**job.swept, "seed": str(seed)})
+        for seed in range(first, first + number)
+    ]
 
 
 def size(override: Override, options: Mapping[str, Sequence[str]]) -> int:

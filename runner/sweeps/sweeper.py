@@ -1,5 +1,6 @@
 """The sweeper behind ``-m``, a Hydra plugin: it plans, runs what is missing, and merges."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -7,12 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
@@ -176,12 +176,19 @@ class RunnerSweeper(Sweeper):
         with repeating(lambda: board.look(board.missing)):
             yield
 
+    def replicated(self, job: plan.Job) -> list[plan.Job]:
+        """Return a job with the seeds that it is to be run with."""
+        number, loader = self.config.sweep.replicates, cast(Any, self.context.config_loader)
+        if number is None:
+            return [job]
+        config = loader.load_job(self.config, list(job.overrides), 0).config
+        return plan.replicated(job, config.seed, number)
+
     def plan(self, arguments: Sequence[str]) -> tuple[dict[str, plan.Job], list[plan.Row]]:
         """Return the jobs by their run_id, and the plan: two that are the same run are one job."""
         loader: Any = self.context.config_loader
         options = self.config.sweep
         overrides = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
-        overrides += replicates(overrides, options.replicates, self.config.seed)
         groups = {
             override.key_or_group: loader.get_group_options(
                 override.key_or_group, ObjectType.CONFIG
@@ -193,24 +200,14 @@ class RunnerSweeper(Sweeper):
         without: Any = OmegaConf.to_object(options.exclude)
         jobs: dict[str, plan.Job] = {}
         identities = {}
-        for job in plan.expand(overrides, groups, options.max_runs, together, without):
+        limits = options.max_runs, together, without, options.replicates
+        for job in itertools.chain(*map(self.replicated, plan.expand(overrides, groups, *limits))):
             identity = loader.identify(self.config, list(job.overrides))
             if identity.run_id not in jobs:
                 jobs[identity.run_id] = job
                 parts = {name: getattr(identity, name) or "" for name in plan.IDENTITY}
                 identities[identity.run_id] = parts
         return jobs, plan.rows(jobs, identities)
-
-
-def replicates(overrides: Sequence[Override], number: int | None, seed: int) -> list[Override]:
-    """Return the override that runs each job with a number of seeds."""
-    if number is None:
-        return []
-    if any(o.key_or_group == "seed" and o.is_sweep_override() for o in overrides):
-        raise BadInput("sweep.replicates", "none where the seed is swept", number)
-    if number < 1:
-        raise BadInput("sweep.replicates", "at least 1", number)
-    return OverridesParser.create().parse_overrides([f"seed=range({seed},{seed + number})"])
 
 
 def settle(board: Board, run_id: str, job: JobReturn) -> None:

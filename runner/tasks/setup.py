@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import inspect
 import math
 import sys
 import time
@@ -18,7 +17,7 @@ from runner import weights as weight_files
 from runner.config import Config
 from runner.data import DATASETS, DataError, Dataset, from_arrays
 from runner.data.dataset import one_hot, samples, transform
-from runner.lookup import BadInput, call, find
+from runner.lookup import BadInput, call, find, parameters
 from runner.nn.activations import ACTIVATIONS, Activation, pair
 from runner.nn.initializers import INITIALIZERS, Initializer
 from runner.nn.losses import LOSSES, Head, Loss, head
@@ -212,7 +211,7 @@ def load_dataset(
         }
         for key in {*offered, "mirrors"} & set(params):
             raise BadInput(f"dataset.params.{key}", "a parameter of the choice", key)
-        known = inspect.signature(maker).parameters
+        known = parameters(maker)
         params |= {key: value for key, value in offered.items() if key in known}
     try:
         if options.name in FIXED:

@@ -3,6 +3,7 @@
 import logging
 import os
 import pickle
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -125,18 +126,19 @@ def test_each_job_logs_its_own_lines_to_its_own_file(here):
         assert ("Traceback" in text) == (status == "failed")
 
 
-def test_the_environment_of_a_job_is_gone_after_it(monkeypatch):
+@pytest.mark.parametrize("launcher", ["runner", "cores"])
+def test_the_environment_of_a_job_is_gone_after_it(monkeypatch, launcher):
     monkeypatch.setenv("KEPT", "before")
     words = ["task=own", "network=perceptron", "weights=none", "dataset=and", "seed=0,2"]
     env = ["+hydra.job.env_set.MINE=there", "+hydra.job.env_set.KEPT=during"]
-    result = app.run_sweep([*words, *env], config_dir="mine")
+    result = app.run_sweep([*words, *env, f"hydra/launcher={launcher}"], config_dir="mine")
     for run_id in result.results["run_id"]:
         assert "env there" in (result.folder / "jobs" / run_id / "runner.log").read_text()
     assert "MINE" not in os.environ
     assert os.environ["KEPT"] == "before"
 
 
-@pytest.mark.parametrize("launcher", ["runner", "basic"])
+@pytest.mark.parametrize("launcher", ["runner", "cores", "basic"])
 def test_listed_callbacks_are_told(launcher):
     words = ["task=perceptron", "dataset=and", "seed=0,1", f"hydra/launcher={launcher}"]
     result = app.run_sweep([*words, *CALLBACKS])
@@ -148,6 +150,9 @@ def test_listed_callbacks_are_told(launcher):
         assert config.seed == seed
         ended = pickle.loads((folder / ".hydra/job_return.pickle").read_bytes())
         assert ended.return_value.row["run_id"] == run_id
+        assert ended.cfg.seed == seed
+        assert ended.hydra_cfg.hydra.runtime.output_dir == str(folder.absolute())
+        assert (ended.working_dir, ended.task_name) == (str(Path.cwd()), "runner")
         assert f"seed={seed}" in ended.overrides
         assert store.read_ended(folder) is not None
 

@@ -166,6 +166,21 @@ class TestReplicates:
         table = run("task=perceptron", "dataset=and", "sweep.replicates=2").results
         assert table["seed"].tolist() == [0, 1]
 
+    def test_they_start_at_the_seed_that_each_choice_has(self, here):
+        (here / "mine/experiment").mkdir()
+        for name, seed in (("one", 10), ("two", 20)):
+            text = f"# @package _global_\nseed: {seed}\ntask:\n  params:\n    lr: 2.0\n"
+            (here / f"mine/experiment/{name}.yaml").write_text(text)
+        words = ["task=own", "dataset=and", "network=perceptron", "weights=none"]
+        words += ["experiment=one,two", "sweep.replicates=2"]
+        result = app.run_sweep(words, config_dir="mine")
+        assert result.results["seed"].tolist() == [10, 11, 20, 21]
+        assert pd.read_csv(result.folder / "summary.csv")["replicates"].tolist() == [2, 2]
+
+    def test_they_count_as_runs(self):
+        with pytest.raises(BadInput, match="max_runs: expected a sweep of at most 5 jobs, got 6"):
+            run(*GATES, "sweep.replicates=3", "sweep.max_runs=5")
+
     def test_one_replicate_has_no_interval(self):
         folder = run(*GATES, "sweep.replicates=1").folder
         summary = pd.read_csv(folder / "summary.csv")
