@@ -33,6 +33,7 @@ from runner.tables import store
 
 OF_THE_JOB = ("job", "overrides", "runtime", "sweep")  # what differs in Hydra's own part
 LOG_FILE = "${hydra.runtime.output_dir}/${hydra.job.name}.log"
+KEPT = 1000  # texts that are kept to be used again
 Numbered = tuple[int, list[str]]  # a job's number and overrides
 log = logging.getLogger(__name__)
 
@@ -109,10 +110,7 @@ class RunnerLauncher(Launcher):
         numbered = [(i, list(words)) for i, words in enumerate(job_overrides, initial_job_idx)]
         done = {number: JobReturn(overrides=words) for number, words in numbered}
         n_jobs = min(self.n_jobs, len(numbered))
-        for number, job in (
-            self.one_by_one(numbered) if n_jobs == 1 else self.spread(numbered, n_jobs)
-        ):
-            done[number] = job
+        done |= self.one_by_one(numbered) if n_jobs == 1 else self.spread(numbered, n_jobs)
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         return list(done.values())
 
@@ -210,6 +208,8 @@ class RunnerLauncher(Launcher):
         """Return a key with its value as YAML; most are the same in many jobs."""
         known = (key, repr(value), indent)
         if known not in self.texts:
+            if len(self.texts) > KEPT:
+                self.texts.clear()
             self.texts[known] = textwrap.indent(dump({key: value}), indent)
         return self.texts[known]
 
