@@ -9,6 +9,7 @@ import argparse
 import importlib
 import json
 import math
+import sys
 import time
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +25,16 @@ Measured = dict[str, Any]
 def accuracy(labels: Array, t: Array) -> float:
     """Return the fraction of labels that are right."""
     return float(np.mean(np.asarray(labels) == t))
+
+
+def peak_mb() -> float | None:
+    """Return the most memory that this process has had, in 10^6 bytes; None on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def train(engine: ModuleType, case: Training, data: Data, threads: int) -> Measured:
@@ -86,7 +97,7 @@ def main() -> None:
         weights = measured.pop("weights", None)
         if weights is not None and arguments.weights_to is not None:
             np.save(arguments.weights_to, weights)
-        print(json.dumps({"case": name, **measured}), flush=True)
+        print(json.dumps({"case": name, **measured, "peak_mb": peak_mb()}), flush=True)
 
 
 if __name__ == "__main__":

@@ -79,12 +79,15 @@ def blas_threads() -> set[int]:
 
 
 def arithmetic(threads: int) -> str:
-    """Return what the last bits of a matrix product depend on."""
-    numpy = getattr(sys.modules.get("numpy"), "__version__", "")
-    products = [
-        f"{info['internal_api']} {info['version']} {info.get('architecture')}" for info in blas()
-    ]
-    return "; ".join([cpu_model(), f"numpy {numpy}", *products, f"threads {threads}"])
+    """Return what the last bits of NumPy's matrix products depend on."""
+    numpy, libraries = sys.modules["numpy"], products().info()
+    # NumPy's own lies in numpy.libs or in numpy/.dylibs. SciPy brings another one, which is there
+    # only once it is imported, and they are found in no order that would last.
+    place = str(Path(str(numpy.__file__)).resolve().parent)
+    own = [info for info in libraries if info["filepath"].startswith(place)] or libraries
+    names = {f"{info['internal_api']} {info['version']} {info.get('architecture')}" for info in own}
+    parts = [cpu_model(), f"numpy {numpy.__version__}", *sorted(names), f"threads {threads}"]
+    return "; ".join(parts)
 
 
 @functools.cache

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from runner import environment
@@ -146,6 +147,22 @@ def test_git_state_says_what_is_not_committed(repository, name):
 def test_git_state_of_a_repository_without_commits_names_none(copied):
     git(copied.parent, "init", "--quiet")
     assert ask("git_state()", copied.parent) == {"commit": None, "dirty": True}
+
+
+def test_arithmetic_is_of_numpys_own_library_whatever_else_is_imported():
+    # SciPy has another one, and the order in which they are found depends on the hash seed.
+    found = {
+        ask(f"(__import__('numpy'), {more} arithmetic(1))[-1]", PACKAGE.parent, PYTHONHASHSEED=seed)
+        for more in ("", "__import__('scipy.linalg.blas'),")
+        for seed in "123"
+    }
+    (only,) = found
+    processor, numpy, *_, threads = only.split("; ")
+    assert (processor, numpy) == (environment.cpu_model(), f"numpy {np.__version__}")
+    assert threads == "threads 1"
+    built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    assert (f"openblas {built['version']} " in only) == ("openblas" in built["name"])
+    assert only.count("openblas") <= 1
 
 
 def test_describe_names_python_libraries_and_threads(copied):

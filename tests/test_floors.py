@@ -73,6 +73,10 @@ def test_imports_from_lower_floors_or_its_own_folder(path):
         assert other == own or lower or top, f"{path.name} imports {module}"
 
 
+def test_the_perceptron_needs_nothing_of_the_training():
+    assert "runner.nn.training" not in imports(PACKAGE / "nn" / "perceptron.py")
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_only_the_libraries_of_its_room(path):
     if room(path) in LIBRARIES:

@@ -1,5 +1,6 @@
 """`runner resume`: a run that was stopped ends as if it had not been."""
 
+import json
 import os
 import shutil
 import signal
@@ -217,6 +218,40 @@ def test_killed_as_soon_as_there_is_a_checkpoint(here):
     assert 0 < result.records.restored < 300
     assert result.row["epochs"] == 300
     assert_same(folder, runner.run(words).folder)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+def test_a_sweeps_job_goes_on_from_its_checkpoint(here, mine, capsys):
+    words = [*WORDS, SAVING, "seed=1,2"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runner", *mine, "-m", *words, "sweep.name=s"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"WAIT": "yes"},
+        process_group=0,
+    )
+    assert process.stdout.readline() == "waiting\n"  # the first job, in its fifth epoch
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    (saved,) = here.glob("outputs/sweeps/s/jobs/*/checkpoint.npz")
+    with np.load(saved) as arrays:
+        before = [row["seconds"] for row in json.loads(str(arrays["state"]))["history"]]
+    assert len(before) == 3
+    assert main(["resume", "outputs/sweeps/s"]) == 0
+    assert "2 of 2 jobs completed: 2 run, 0 reused, 0 failed" in capsys.readouterr().out
+    assert not list(here.glob("outputs/sweeps/s/jobs/*/*checkpoint*"))
+    seconds = pd.read_csv(saved.parent / "history.csv")["seconds"]
+    assert seconds[:3].tolist() == pytest.approx(before, rel=1e-12)  # which no second start has
+
+    runner.sweep([*words, "optimizer=signs", "sweep.name=whole"], config_dir="mine")
+    jobs = sorted(here.glob("outputs/sweeps/whole/jobs/*"))
+    assert saved.parent.name in [job.name for job in jobs]
+    assert len(jobs) == 2
+    for job in jobs:
+        assert_same(here / "outputs/sweeps/s/jobs" / job.name, job)
 
 
 def test_a_run_without_checkpoints_starts_over_in_its_folder(here, capsys):

@@ -41,7 +41,9 @@ class Perceptron:
     def __init__(self, case: Perceptrons, data: Data, threads: int) -> None:
         self.x, self.t = data.x.astype(np.float64), data.t
         self.first = case.first_weights()
-        self.model = linear_model.Perceptron(max_iter=case.passes, tol=None, shuffle=False)
+        self.model = linear_model.Perceptron(
+            max_iter=case.passes, tol=None, shuffle=False, n_jobs=threads
+        )
 
     def learn(self) -> Array:
         """Do all passes; return the weights (1 + inputs, outputs), biases first."""

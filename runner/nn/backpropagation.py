@@ -16,14 +16,14 @@ class Layer(NamedTuple):
 
     ``a`` is the pre-activation and ``da`` the gradient of the loss in it;
     ``z`` = h(a) and ``slope`` = dz/da; ``z1`` is z with a column of ones
-    after it. The last layer has only a and da.
+    after it. The last layer has only a and da: what the others have is empty there.
     """
 
     a: Array
     da: Array
-    slope: Array
-    z1: Array
-    z: Array
+    slope: Array = np.empty((0, 0))
+    z1: Array = np.empty((0, 0))
+    z: Array = np.empty((0, 0))
 
 
 class Backpropagation:
@@ -93,7 +93,7 @@ class Backpropagation:
             made.append(Layer(a, da, slope, z1, z1[:, :-1]))
         # The softmax goes along the outputs, which is faster where they are the outer axis.
         a, da = (np.empty((outputs, n), dtype).T for _ in range(2))
-        return [*made, Layer(a, da, a, a, a)]
+        return [*made, Layer(a, da)]
 
     def _forward(self, x1: Array, first: int, arrays: list[Layer]) -> None:
         weights, z1 = [self.network.Wb[0][first:], *self.network.Wb[1:]], x1

@@ -98,9 +98,6 @@ def _arrangement(x: Array, rows: int) -> Array | None:
     """
     if x.dtype != np.uint8 or x.shape[1] % 2:
         return None
-    parts = [x[start : start + rows] for start in range(0, len(x), rows)]
-    used = np.array([np.bitwise_or.reduce(part, axis=0) != 0 for part in parts])
-    pairs = np.count_nonzero(used.reshape(len(parts), -1, 2).any(axis=2), axis=0)
-    if pairs.mean() > 0.95 * len(parts):
-        return None
-    return np.argsort(pairs, kind="stable")
+    pairs, starts = x.view(np.uint16), range(0, len(x), rows)
+    used = sum(np.bitwise_or.reduce(pairs[i : i + rows], axis=0) != 0 for i in starts)
+    return None if np.mean(used) > 0.95 * len(starts) else np.argsort(used, kind="stable")

@@ -1,6 +1,7 @@
-"""The array type, the package's exception, and the checks that raise it."""
+"""The array type, the package's exceptions, and the checks that raise them."""
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,16 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+# What overflows ends as inf or nan, which is noticed; a warning would say it twice.
+overflows = partial(np.errstate, over="ignore", invalid="ignore", divide="ignore")
+
 
 class NeuralNetworkError(ValueError):
     """A parameter, a layer size or an array is not what was expected."""
+
+
+class Diverged(FloatingPointError):
+    """Loss or parameters are not finite, or so large that rounding hides their gradient."""
 
 
 def require(holds: bool, what: str, expected: str, got: object) -> None:

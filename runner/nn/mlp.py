@@ -13,7 +13,7 @@ from runner.nn.initializers import Initializer
 from runner.nn.outputs import Output
 
 ROWS = 256  # samples that go forward together: their arrays stay in the cache
-FEW = 16
+FEW = 16  # rows that are still faster times a matrix whose columns lie together
 
 
 class MLP:
@@ -129,7 +129,6 @@ class Forward:
 
     def __init__(self, network: MLP, rows: int = ROWS, scale: float = 1.0) -> None:
         self.network, self.rows = network, rows
-        # Few rows times a matrix is faster where its columns lie together.
         Wb = np.array(network.Wb[0], order="F" if rows <= FEW else "C")
         Wb[:-1] *= float(scale)
         self.Wb = [Wb, *network.Wb[1:]]

@@ -26,6 +26,8 @@ class Optimizer(Protocol):
     def update(self, parameters: Array, gradients: Array, lr: float) -> None:
         """Change ``parameters``, (n,), in place by one step of learning rate ``lr``.
 
+        They are W1, b1, W2, ..., row after row; while bytes are learned, the
+        rows of W1 are in the order in which `Batches` arranges the inputs.
         What is left in ``gradients`` is of no more use.
         """
         ...
@@ -72,16 +74,8 @@ class Blockwise:
         raise NotImplementedError
 
 
-class Linear(Blockwise):
-    """An optimizer whose step is linear in the gradients: lr may as well come with them.
-
-    Where it does, as a factor of the loss, ``update`` gets 1, and a pass
-    over all gradients is saved.
-    """
-
-
 @dataclass
-class SGD(Linear):
+class SGD(Blockwise):
     """w ← w - lr g (book eq. 6.1)."""
 
     def step(self, p: Array, g: Array, s: Array, lr: float, *moments: Array) -> None:
@@ -92,7 +86,7 @@ class SGD(Linear):
 
 
 @dataclass
-class Momentum(Linear):
+class Momentum(Blockwise):
     """v ← μ v - lr g, w ← w + v, with μ = ``momentum`` (book eq. 6.3, 6.4; Polyak 1964)."""
 
     MOMENTS = 1
@@ -224,3 +218,6 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "rmsprop": RMSprop,
     "adam": Adam,
 }
+# Their steps are linear in the gradients: lr may as well come with them, as a factor of the
+# loss. Then ``update`` gets 1, and a pass over all gradients is saved.
+LINEAR = (SGD, Momentum, Nesterov)

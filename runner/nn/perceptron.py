@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from runner.nn.checks import Array, check_shape, number, require
-from runner.nn.training import Diverged, overflows
+from runner.nn.checks import Array, Diverged, check_shape, number, overflows, require
 
 BLOCK = 48  # samples taken together: more need more rounds, fewer more calls
 STRIP = 8  # rows of the products of a block that are made together
@@ -84,8 +83,10 @@ def perceptron(
     info = np.finfo(w.dtype)
     bounds = {"least": float(info.tiny), "below": float(info.max)}
     unit = number("lr * scale", number("lr", lr, **bounds) * scale, **bounds)
-    w, total = np.divide(w, unit, order="C"), np.zeros(w.shape) if average else None
-    blocks = _Blocks(x, t, w.dtype, constant=1 / scale)
+    total = np.zeros(w.shape) if average else None
+    with overflows():
+        w = np.divide(w, unit, order="C")
+        blocks = _Blocks(x, t, w.dtype, constant=1 / scale)
     updates = steps = 0
     for epoch in range(1, max_passes + 1):
         started = time.perf_counter()

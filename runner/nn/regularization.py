@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from runner.nn.checks import Array, number
+from runner.nn.checks import Array, number, require
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,24 @@ class Dropout:
     """Leaves out units at random, and scales up the others (book 6.4.3; Srivastava et al. 2014).
 
     Scaled during training, as in PyTorch, a network is evaluated as it is.
+
+    Raises
+    ------
+    NeuralNetworkError
+        Without a generator.
     """
 
-    def __init__(self, p: float, rng: np.random.Generator) -> None:
-        self.p, self.rng = p, rng
+    def __init__(self, p: float, rng: np.random.Generator | None) -> None:
+        require(rng is not None, "dropout_rng", "a generator (for dropout)", rng)
+        assert rng is not None
+        self.p, self.rng, self.drawn = p, rng, np.empty(0, np.float32)
 
     def __call__(self, *arrays: Array) -> None:
         """Multiply arrays of one shape by 0 with probability p, else by 1/(1 - p), in place."""
-        kept = self.rng.random(arrays[0].shape, np.float32) >= self.p
+        if self.drawn.size < arrays[0].size:
+            self.drawn = np.empty(arrays[0].size, np.float32)
+        drawn = self.rng.random(dtype=np.float32, out=self.drawn[: arrays[0].size])
+        kept = drawn.reshape(arrays[0].shape) >= self.p
         factor = np.multiply(kept, 1 / (1 - self.p), dtype=arrays[0].dtype)
         for array in arrays:
             array *= factor
@@ -79,4 +89,5 @@ def clip_columns(weights: Sequence[Array], most: float) -> None:
     """Shorten the weights into each unit, columns of (fan_in, fan_out), to the norm ``most``."""
     for W in weights:
         norms = np.sqrt(np.einsum("ij,ij->j", W, W))
+        norms[np.isinf(norms)] = np.nan  # not 0 for weights whose squares overflow: it has diverged
         W *= most / np.maximum(norms, most)

@@ -3,22 +3,19 @@
 import math
 import time
 from collections.abc import Iterator
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from runner.nn.backpropagation import Backpropagation
 from runner.nn.batches import Batches
-from runner.nn.checks import Array, check_shape, require
+from runner.nn.checks import Array, check_shape, overflows, require
+from runner.nn.checks import Diverged as Diverged  # whoever calls fit may want to catch it
 from runner.nn.losses import Head
 from runner.nn.mlp import MLP
-from runner.nn.optimizers import Linear, Optimizer
+from runner.nn.optimizers import LINEAR, OPTIMIZERS, Optimizer
 from runner.nn.regularization import PLAIN, Dropout, Regularization, clip_columns, clip_norm
 from runner.nn.schedules import Schedule
-
-# What overflows ends as a loss of inf or nan, which is noticed; a warning would say it twice.
-overflows = partial(np.errstate, over="ignore", invalid="ignore", divide="ignore")
 
 
 class EpochRecord(NamedTuple):
@@ -33,10 +30,6 @@ class EpochRecord(NamedTuple):
     train_loss: float
     seconds: float
     lr: float
-
-
-class Diverged(FloatingPointError):
-    """Loss or parameters are not finite, or so large that rounding hides their gradient."""
 
 
 def fit(
@@ -74,8 +67,8 @@ def fit(
     optimizer, lr, schedule
         The learning rate of an update is ``lr`` times the schedule's factor. The
         optimizer's state follows the inputs as `Batches` arranges them: it can go
-        on with these samples only. With a ``weight_decay`` of 0 it never sees the
-        weights of inputs that are 0 in all samples.
+        on with these samples and this batch size only. One of ``OPTIMIZERS`` without
+        weight decay never sees the weights of inputs that are 0 in all samples.
     rng, dropout_rng
         Draw the order of the samples, and what dropout leaves out.
     scale
@@ -131,15 +124,16 @@ class _Step:
         rng: np.random.Generator | None,
     ) -> None:
         self.network, self.optimizer, self.options = network, optimizer, options
-        hidden, inputs = (_dropout(p, rng) for p in (options.dropout, options.input_dropout))
-        self.input_dropout = inputs
+        rates = (options.dropout, options.input_dropout)
+        hidden, self.input_dropout = (Dropout(p, rng) if p else None for p in rates)
         self.gradient = Backpropagation(network, head, hidden)
-        decays = getattr(optimizer, "weight_decay", True)
+        known = type(optimizer) in OPTIMIZERS.values()  # a class derived from one may do anything
+        decays = getattr(optimizer, "weight_decay", True) if known else True
         learning = slice(0 if decays else batches.unused * network.sizes[1], None)
         self.parameters = network.parameters[learning]
         self.gradients = self.gradient.gradients[learning]
         # Weight decay and clipping compare the gradient itself with something.
-        self.linear = isinstance(optimizer, Linear) and not decays and options.clip_norm is None
+        self.linear = type(optimizer) in LINEAR and not decays and options.clip_norm is None
 
     def __call__(self, x1: Array, t: Array, first: int, lr: float) -> float:
         """Change the network, unless the loss, which is returned, is not finite."""
@@ -153,14 +147,6 @@ class _Step:
             if self.options.max_norm is not None:
                 clip_columns(self.network.W, self.options.max_norm)
         return loss
-
-
-def _dropout(p: float, rng: np.random.Generator | None) -> Dropout | None:
-    if p == 0:
-        return None
-    require(rng is not None, "dropout_rng", "a generator (for dropout)", rng)
-    assert rng is not None
-    return Dropout(p, rng)
 
 
 def _check(network: MLP, x: Array, t: Array, batch_size: int) -> None:

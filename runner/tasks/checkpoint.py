@@ -1,8 +1,10 @@
 """What a training needs to go on where it was stopped, bit for bit."""
 
 import json
+import math
 from collections.abc import Mapping
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +15,18 @@ from runner.tasks.setup import Array, Setup
 PLAIN = (bool, int, float, str, type(None))  # what JSON gives back as it was
 
 
-class Best(Protocol):
-    """The best epoch so far."""
+@dataclass
+class Best:
+    """The epoch with the lowest validation loss so far, and its parameters."""
 
-    epoch: int
-    loss: float
-    parameters: Array
+    epoch: int = 0
+    loss: float = math.inf
+    parameters: Array = field(default_factory=lambda: np.empty(0))
+
+    def compare(self, epoch: int, loss: float, parameters: Array) -> None:
+        """Take an epoch that is better."""
+        if loss < self.loss:
+            self.epoch, self.loss, self.parameters = epoch, loss, parameters.copy()
 
 
 class Checkpoint:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from runner.lookup import BadInput, did_you_mean, one_of
+from runner.nn.checks import Diverged, overflows
 from runner.nn.numerical import gradient
-from runner.nn.training import Diverged, overflows
 from runner.tasks.functions import vector
 from runner.tasks.records import Progress, Records, no_progress
 from runner.tasks.setup import Array, Setup
@@ -63,7 +63,7 @@ def run(
     ------
     BadInput
         For an unknown function, or a start or number of steps that is none.
-    runner.nn.training.Diverged
+    runner.nn.checks.Diverged
         When a point is so large that rounding hides a difference of 1e-4.
     """
     f, point = check(function, start, steps, setup.network.dtype)

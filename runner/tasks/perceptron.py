@@ -69,7 +69,7 @@ def run(
 
     Raises
     ------
-    runner.nn.training.Diverged
+    runner.nn.checks.Diverged
         When a weight is no longer finite.
     """
     train, test = setup.split("train"), setup.split("test")

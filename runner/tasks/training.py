@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from runner.data.dataset import samples
 from runner.lookup import BadInput
-from runner.nn.training import Diverged, EpochRecord, fit, overflows
-from runner.tasks.checkpoint import Checkpoint, check_optimizer
+from runner.nn.checks import Diverged, overflows
+from runner.nn.training import EpochRecord, fit
+from runner.tasks.checkpoint import Best, Checkpoint, check_optimizer
 from runner.tasks.inference import classify, measure, met
 from runner.tasks.records import (
     Progress,
@@ -49,7 +49,7 @@ def run(setup: Setup, progress: Progress = no_progress) -> Records:
 
     Raises
     ------
-    runner.nn.training.Diverged
+    runner.nn.checks.Diverged
         When a loss that is learned from, or a weight, is no longer finite.
     """
     config, options = setup.config, setup.config.training
@@ -64,13 +64,14 @@ def run(setup: Setup, progress: Progress = no_progress) -> Records:
         if validation is not None:
             measured = whole(setup, validation)
             row |= {f"validation_{name}": measured[name] for name in ("loss", "accuracy")}
-            best.compare(epoch.epoch, measured["loss"], setup.network.parameters)
         check_finite(row)
         records.history.append(row)
         seconds = timing_row("epoch", len(train.x), epoch.seconds, config.batch_size, epoch.epoch)
         records.timing.append(seconds)
-        if options.patience is not None and epoch.epoch - best.epoch >= options.patience:
-            break  # without a checkpoint, from which it would go on
+        if options.patience is not None:
+            best.compare(epoch.epoch, row["validation_loss"], setup.network.parameters)
+            if epoch.epoch - best.epoch >= options.patience:
+                break  # without a checkpoint, from which it would go on
         if options.checkpoint_every and epoch.epoch % options.checkpoint_every == 0:
             checkpoint.save(epoch.epoch)
         progress(epoch.epoch, config.epochs, f"epoch {min(epoch.epoch + 1, config.epochs)}")
@@ -78,20 +79,6 @@ def run(setup: Setup, progress: Progress = no_progress) -> Records:
         setup.network.parameters[...] = best.parameters
     finish(setup, train, test, records)
     return records
-
-
-@dataclass
-class Best:
-    """The epoch with the lowest validation loss so far, and its parameters."""
-
-    epoch: int = 0
-    loss: float = math.inf
-    parameters: Array = field(default_factory=lambda: np.empty(0))
-
-    def compare(self, epoch: int, loss: float, parameters: Array) -> None:
-        """Take an epoch that is better."""
-        if loss < self.loss:
-            self.epoch, self.loss, self.parameters = epoch, loss, parameters.copy()
 
 
 def learn(

@@ -164,6 +164,17 @@ def test_no_batch_copies_all_samples_however_they_lie(layout, dtype):
     assert peak < x.nbytes / 4
 
 
+@pytest.mark.parametrize("rows", [1, 100])
+def test_to_arrange_takes_no_memory_for_each_batch(rows):
+    x = images(20_000)
+    tracemalloc.start()
+    made = Batches(x, np.zeros((len(x), 1)), rows, FLOAT64, 1.0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    kept = made.samples.nbytes + made.targets.nbytes
+    assert kept < peak < 1.2 * kept
+
+
 def test_arranged_bytes_cannot_be_changed_from_outside():
     x = images()
     made, before = batches(x), x.copy()

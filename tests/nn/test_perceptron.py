@@ -177,17 +177,19 @@ def test_scale_is_a_factor_of_the_inputs(digits, scale, rng):
 
 
 def test_bytes_are_learned_without_rounding():
-    # Many of these scores are 0, unless 1/255 has been rounded.
-    rng = np.random.default_rng(0)
+    # Many of these scores are 0, unless 1/255 has been rounded. The plain loop has Python's
+    # numbers throughout: what a product of floats rounds to differs from machine to machine.
+    rng = np.random.default_rng(2)
     x, t = rng.integers(0, 3, (200, 3)).astype(np.uint8), rng.integers(0, 2, (200, 1))
     fractions = x.astype(object) * Fraction(1, 255)
     exact, rounded = (
-        plain_loop(inputs, t, np.zeros((4, 1), inputs.dtype), given_order(x, 3))
-        for inputs in (fractions, x / 255)
+        plain_loop(inputs, t, np.zeros((4, 1), object), given_order(x, 3), lr=1)
+        for inputs in (fractions, (x / 255).astype(object))
     )
+    assert [made[0] for made in exact] == [100, 92, 98]
+    assert [made[0] for made in rounded] == [88, 82, 88]
     records = learn(x, t, gamma=1e-9, max_passes=3, scale=1 / 255)
     assert [r.updates for r in records] == np.cumsum([made[0] for made in exact]).tolist()
-    assert exact[2][0] != rounded[2][0]
     np.testing.assert_allclose(records[-1].w, exact[-1][1].astype(float), rtol=1e-15)
 
 
@@ -376,3 +378,10 @@ def test_overflow_is_reported_and_not_learned():
         learn(x * 1e-12, AND, dtype=np.float32, lr=1e30)
     with pytest.raises(Diverged, match=r"^a score of the perceptron is not finite$"):
         learn(x * 1e-15, AND, np.full((3, 1), 1e30, np.float32))
+
+
+@pytest.mark.parametrize("options", [{"lr": 1e-30}, {"lr": 1e30, "scale": 1e-60}])
+def test_overflow_before_the_first_pass_is_reported_without_a_warning(options):
+    # The weights in units of lr * scale, and the input of the bias, 1 / scale
+    with pytest.raises(Diverged, match=r"^a score of the perceptron is not finite$"):
+        learn(X, AND, np.full((3, 1), 1e30, np.float32), **options)

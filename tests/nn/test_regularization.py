@@ -59,6 +59,21 @@ def test_dropout_draws_anew_each_time_and_repeats_itself_by_its_generator():
     assert (masks[0] != masks[2]).any()
 
 
+def test_dropout_draws_as_many_numbers_as_there_are_units_whatever_came_before():
+    # NumPy's own order of the draws, row after row
+    sizes, expected, dropout = [(4, 30), (2, 7), (9, 30), (1, 1)], rng(3), Dropout(0.4, rng(3))
+    for size in sizes:
+        a = np.ones(size)
+        dropout(a)
+        np.testing.assert_array_equal(a != 0, expected.random(size, np.float32) >= 0.4)
+
+
+def test_dropout_needs_a_generator():
+    message = "dropout_rng: expected a generator (for dropout), got None"
+    with pytest.raises(NeuralNetworkError, match=f"^{re.escape(message)}$"):
+        Dropout(0.5, None)
+
+
 def test_dropout_of_both_dtypes_leaves_out_the_same():
     low, high = np.ones((20, 30), np.float32), np.ones((20, 30))
     Dropout(0.3, rng())(low)
@@ -125,6 +140,16 @@ def test_clip_columns_takes_columns_and_not_rows_and_no_column_of_0_amiss():
     W = np.array([[3.0, 0.0, 0.3], [4.0, 0.0, 0.4]])
     clip_columns([W], 1.0)
     np.testing.assert_allclose(W, [[0.6, 0, 0.3], [0.8, 0, 0.4]], rtol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_clip_columns_of_weights_whose_squares_overflow_are_noticed(dtype):
+    W = np.ones((3, 2), dtype)
+    W[:, 0] *= float(np.finfo(dtype).max) ** 0.75
+    with np.errstate(over="ignore"):
+        clip_columns([W], 2.0)
+    assert np.isnan(W[:, 0]).all()
+    np.testing.assert_array_equal(W[:, 1], 1)
 
 
 def test_numpy_scalars_keep_float32():

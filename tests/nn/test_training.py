@@ -16,7 +16,7 @@ from runner.nn.checks import NeuralNetworkError
 from runner.nn.initializers import INITIALIZERS
 from runner.nn.losses import LOSSES, Head, head
 from runner.nn.mlp import MLP
-from runner.nn.optimizers import OPTIMIZERS, SGD
+from runner.nn.optimizers import OPTIMIZERS, SGD, AdaGrad
 from runner.nn.outputs import OUTPUTS, decide
 from runner.nn.regularization import Regularization
 from runner.nn.schedules import SCHEDULES
@@ -173,12 +173,31 @@ class Spy:
         self.rates.append(lr)
 
 
-class Watched(SGD):
-    """Gradient descent that keeps the rates it gets and how many parameters."""
+@pytest.fixture
+def met(monkeypatch):
+    """The rates that gradient descent itself gets, and how many parameters and gradients."""
+    kept, update = [], SGD.update
 
-    def update(self, parameters, gradients, lr):
-        self.met = [*getattr(self, "met", []), (lr, len(parameters), len(gradients))]
-        super().update(parameters, gradients, lr)
+    def watched(self, parameters, gradients, lr):
+        kept.append((lr, len(parameters), len(gradients)))
+        update(self, parameters, gradients, lr)
+
+    monkeypatch.setattr(SGD, "update", watched)
+    return kept
+
+
+class Sign(SGD):
+    """A user's own, which is not linear in the gradients though SGD is."""
+
+    def step(self, p, g, s, lr, *moments):
+        p -= lr * np.sign(g)
+
+
+class Shrink(AdaGrad):
+    """A user's own, which changes also what has a gradient of 0, though AdaGrad does not."""
+
+    def step(self, p, g, s, lr, *moments):
+        p *= 1 - lr
 
 
 def test_equals_the_textbook_step_by_step():
@@ -363,24 +382,25 @@ def test_lr_folded_into_the_loss_equals_lr_in_the_update(name, what):
         (0, {"clip_norm": 1e6}, 0.25),
     ],
 )
-def test_lr_is_not_folded_with_weight_decay_or_clipping(decay, options, rate):
-    optimizer = Watched(weight_decay=decay)
+def test_lr_is_not_folded_with_weight_decay_or_clipping(decay, options, rate, met):
+    optimizer = SGD(weight_decay=decay)
     rng = np.random.default_rng(0)
     changes = {"regularization": Regularization(**options), "dropout_rng": rng, "lr": 0.25}
     records = list(train(network(), optimizer=optimizer, **changes))
-    assert {met[0] for met in optimizer.met} == {rate}
+    assert {given[0] for given in met} == {rate}
     assert {record.lr for record in records} == {0.25}
 
 
-def test_weights_of_unused_inputs_are_left_out_unless_they_decay():
+def test_weights_of_unused_inputs_are_left_out_unless_they_decay(met):
     unused = Batches(MARGINS, T[:130], 40, np.dtype(np.float64), 1.0).unused
     assert unused > 15
     for decay, left_out in ((0, 20 * unused), (0.1, 0)):
-        net, optimizer = network(), Watched(weight_decay=decay)
+        net, optimizer = network(), SGD(weight_decay=decay)
         before = net.W[0].copy()
         list(train(net, MARGINS, T[:130], optimizer=optimizer, batch_size=40, epochs=1))
         count = len(net.parameters) - left_out
-        assert {met[1:] for met in optimizer.met} == {(count, count)}
+        assert {given[1:] for given in met} == {(count, count)}
+        met.clear()
         dark = ~MARGINS.any(axis=0)
         changed = net.W[0] != before
         assert changed[dark].all() == (decay > 0)
@@ -389,6 +409,17 @@ def test_weights_of_unused_inputs_are_left_out_unless_they_decay():
     net, spy = network(), Spy(OPTIMIZERS["sgd"]())  # which might change them, for all that is known
     list(train(net, MARGINS, T[:130], optimizer=spy, batch_size=40, epochs=1))
     assert {path.shape for path in spy.path} == {net.parameters.shape}
+
+
+def test_an_optimizer_derived_from_one_that_is_known_may_do_anything():
+    net, before = network(), network()
+    list(train(net, MARGINS, T[:130], optimizer=Sign(), lr=0.25, batch_size=40, epochs=1))
+    steps = (net.parameters - before.parameters) / 0.25  # of 4 updates
+    np.testing.assert_allclose(steps, np.round(steps), rtol=0, atol=1e-12)
+    assert np.abs(steps).max() == pytest.approx(4)
+    net = network()
+    list(train(net, MARGINS, T[:130], optimizer=Shrink(), lr=0.5, batch_size=40, epochs=1))
+    np.testing.assert_array_equal(net.parameters, before.parameters / 16)
 
 
 @pytest.mark.parametrize("scale", [SIXTEENTH, np.float64(1 / 255), np.float32(0.1), 1])
@@ -575,6 +606,19 @@ def test_weights_are_in_order_where_the_consumer_stops():
         np.testing.assert_allclose(net.parameters, parameters, rtol=0, atol=1e-12)
     running.close()
     np.testing.assert_allclose(net.parameters, expected[1], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_weights_too_large_for_their_norm_are_not_made_0_by_max_norm(dtype):
+    # Its square overflows, the weight itself does not.
+    large = float(np.finfo(dtype).max) ** 0.75
+    net = MLP([1, 1], [], OUTPUTS["identity"](), dtype)
+    squares = head(LOSSES["sum_squares"](), OUTPUTS["identity"](), "identity")
+    options = {"head": squares, "lr": large, "epochs": 1, "scale": 1.0}
+    options |= {"regularization": Regularization(max_norm=3.0)}
+    message = "epoch 1, step 1: parameters are not finite"
+    with pytest.raises(Diverged, match=f"^{re.escape(message)}$"):
+        list(train(net, np.ones((1, 1)), np.ones((1, 1)), **options))
 
 
 def test_parameters_that_overflow_in_the_last_update_are_noticed():

@@ -20,7 +20,7 @@ from runner.nn.outputs import OUTPUTS
 from runner.nn.regularization import Regularization
 from runner.nn.schedules import SCHEDULES
 from runner.nn.training import Diverged, fit
-from runner.tasks import training
+from runner.tasks import checkpoint, training
 from runner.tasks.setup import build
 
 ORDER = np.random.RandomState(0).permutation(1797)  # that of dataset=digits
@@ -184,6 +184,20 @@ def test_an_equal_validation_loss_is_not_lower():
     records = train(limit=50, validation=10, epochs=9, patience=2, lr=1e-30)
     losses = {row["validation_loss"] for row in records.history}
     assert (len(records.history), len(losses)) == (3, 1)
+
+
+def test_without_patience_no_parameters_are_kept_for_the_best_epoch(monkeypatch):
+    met, compare = [], checkpoint.Best.compare
+
+    def watched(self, epoch, loss, parameters):
+        met.append(epoch)
+        compare(self, epoch, loss, parameters)
+
+    monkeypatch.setattr(checkpoint.Best, "compare", watched)
+    train(epochs=3, **OVERFITTING)
+    assert met == []
+    train(epochs=3, patience=5, **OVERFITTING)
+    assert met == [1, 2, 3]
 
 
 def test_without_patience_the_last_epoch_counts():
