@@ -155,7 +155,7 @@ CASES: dict[str, Case] = {
             "products": None,
         },
     ),
-    "perceptron": Perceptrons("perceptrons, one vs rest", 5, peers={"scikit_learn": (5, 5)}),
+    "perceptron": Perceptrons("perceptrons, one vs rest", 10, peers={"scikit_learn": (5, 5)}),
     "inference-1": Inference(
         "inference, batch 1", 1, 2000, peers={"pytorch": (3, 3), "onnx_runtime": (0.9, 0.9)}
     ),
