@@ -17,7 +17,8 @@ from yaml import MarkedYAMLError
 from runner import config
 from runner.lookup import BadInput, NotGiven, did_you_mean, one_of
 
-PLUGINS = ("joblib", "submitit_local", "submitit_slurm")  # launchers of the extra `sweep`
+# Hydra's launchers, and the extra that each comes with.
+PLUGINS = {"joblib": "sweep", "submitit_local": "sweep", "submitit_slurm": "sweep", "ray": "ray"}
 TYPES = {"Integer": "an integer", "Float": "a number", "bool": "true or false"}
 
 
@@ -93,7 +94,7 @@ def missing_choice(error: MissingConfigException) -> BadInput:
     options = [str(option) for option in error.options or ()]
     if group == "hydra/launcher" and name in PLUGINS:
         expected = "a launcher that is installed"
-        return NotInstalled(group, expected, name, hint="pip install 'runner[sweep]'")
+        return NotInstalled(group, expected, name, hint=f"pip install 'runner[{PLUGINS[name]}]'")
     if not options:
         return BadInput.because(group, messages(error))
     return BadInput(group, one_of(options), name, hint=did_you_mean(name, options))

@@ -1,6 +1,7 @@
 """The one way in: every composition, of a run, a sweep or a worker, is checked here."""
 
 import re
+import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,11 @@ NEUTRAL = (
     *("experiment", "expect", "data_dir", "output_dir", "weights.path", "dataset.path"),
     *("figures", "threads", "timing", "hydra"),
 )
+
+# What a loader keeps of what it has composed, and in a worker the loader that was sent last: a
+# launcher's plugin sends a copy with every job.
+MEMORY = ("composed", "identities", "parsed", "groups", "keys")
+KEPT: dict[str, dict[str, Any]] = {}
 
 WHOLE_NUMBER = re.compile(r"([\w.]+)=(0|-?[1-9][0-9]*)")
 
@@ -58,6 +64,7 @@ class Loader(ConfigLoaderImpl):
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
+        self.token = uuid.uuid4().hex
         self.composed: dict[tuple[str, ...], Composition] = {}
         self.identities: dict[tuple[str, ...], job.Identity] = {}
         self.parsed: dict[str, Override] = {}
@@ -65,9 +72,15 @@ class Loader(ConfigLoaderImpl):
         self.keys: dict[str, list[str]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave behind what a worker, which gets its job composed, has no use for."""
-        empty: dict[str, Any] = {"composed": {}, "identities": {}, "parsed": {}}
-        return vars(self) | empty
+        """Leave behind what has been composed: it is large, and quickly made again."""
+        return {key: value for key, value in vars(self).items() if key not in MEMORY}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Go on with what an earlier copy of the same loader has composed in this process."""
+        if state["token"] not in KEPT:
+            KEPT.clear()
+            KEPT[state["token"]] = {name: {} for name in MEMORY}
+        vars(self).update(state | KEPT[state["token"]])
 
     def load_configuration(
         self,

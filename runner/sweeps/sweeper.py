@@ -100,7 +100,7 @@ class RunnerSweeper(Sweeper):
 
     def open(self, folder: Path, rows: list[plan.Row]) -> None:
         """Make the sweep's folder, or go on in the one that is there."""
-        self.config.hydra.sweep.dir = str(folder)
+        self.config.hydra.sweep.dir = str(folder.absolute())  # workers may be started elsewhere
         if not store.is_sweep(folder):
             try:
                 store.create_sweep(folder, rows, type(self).command)

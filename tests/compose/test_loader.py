@@ -1,5 +1,7 @@
 """What the loader composes for a job of a sweep; Hydra's own loader is the oracle."""
 
+import pickle
+
 import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.types import RunMode
@@ -7,6 +9,7 @@ from omegaconf import OmegaConf
 
 import runner
 from runner.app import composer
+from runner.compose.loader import Loader
 from runner.lookup import BadInput
 
 SMALL = ["dataset=and", "weights=none"]
@@ -207,6 +210,19 @@ def test_jobs_of_the_same_choices_are_composed_once(loaders, monkeypatch):
         for dataset in ("and", "or"):
             ours.load_sweep_config(cfg, [f"dataset={dataset}", "weights=none", f"seed={seed}"])
     assert len(composed) == 2
+
+
+def test_a_worker_composes_once_for_all_copies_of_a_loader(loaders):
+    ours, stock, master = loaders
+    cfg, words = master(), [*SMALL, "seed=1"]
+    ours.load_sweep_config(cfg, words)
+    first, second = (pickle.loads(pickle.dumps(ours)) for _ in range(2))
+    assert not first.composed  # nothing of it has come along
+    made = first.load_sweep_config(cfg, words)
+    assert plain(made)[0] == plain(stock.load_sweep_config(cfg, words))[0]
+    assert len(second.composed) == 1
+    assert second.composed is first.composed
+    assert not pickle.loads(pickle.dumps(Loader(ours.config_search_path))).composed
 
 
 def test_time_is_told_once_in_a_sweep(loaders):
