@@ -62,7 +62,7 @@ class Composition:
             return to_config(cfg), plain(cfg)
         config: Config = pickle.loads(self.config)
         own = dict(self.plain)
-        for name, overrides in groupby(sorted(values, key=part), part):
+        for name, overrides in groupby(sorted(values, key=top), top):
             made, own[name] = self.part(name, list(overrides))
             setattr(config, name, made)
         return config, own
@@ -84,7 +84,7 @@ class Composition:
         return cfg
 
 
-def part(override: Override) -> str:
+def top(override: Override) -> str:
     """Return the key at the top of the configuration that a value lies in."""
     return override.key_or_group.partition(".")[0]
 

@@ -2,7 +2,8 @@
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -97,7 +98,7 @@ class Loader(ConfigLoaderImpl):
         BadInput
             For anything that is wrong with it.
         """
-        try:
+        with complaints(overrides):
             check_overrides(overrides)
             cfg = super().load_configuration(
                 config_name, overrides, run_mode, from_shell, validate_sweep_overrides
@@ -106,11 +107,6 @@ class Loader(ConfigLoaderImpl):
                 self._leave_out_expectations(cfg, overrides)
                 check_no_code(plain(cfg))
                 self._place(cfg, run_mode)
-        except BadInput as bad:
-            placed(bad, overrides)
-            raise
-        except Exception as error:
-            raise to_bad_input(error, overrides) from error
         return cfg
 
     def load_sweep_config(
@@ -177,14 +173,15 @@ class Loader(ConfigLoaderImpl):
         """
         key = tuple(words)
         if key not in self.identities:
-            try:
+            with complaints(words):
                 self.identities[key] = self._identify(master, words)
-            except BadInput as bad:
-                placed(bad, words)
-                raise
-            except Exception as error:
-                raise to_bad_input(error, words) from error
         return self.identities[key]
+
+    def seed(self, master: DictConfig, words: list[str]) -> int:
+        """Return the seed of one job of a sweep; raises like `identify`."""
+        with complaints(words):
+            made, values = self._composed(master, words)
+            return made.configure(values)[0].seed
 
     def _identify(self, master: DictConfig, words: list[str]) -> job.Identity:
         check_overrides([word for word in words if word not in self.parsed])
@@ -294,6 +291,18 @@ class Loader(ConfigLoaderImpl):
             check_same(self.folder, identity.run_id)
             cfg.hydra.run.dir = str(self.folder or new)
             cfg.hydra.sweep.subdir = store.job_folder(identity.run_id)
+
+
+@contextmanager
+def complaints(words: list[str]) -> Iterator[None]:
+    """Turn whatever is wrong with a configuration into bad input that says where it is."""
+    try:
+        yield
+    except BadInput as bad:
+        placed(bad, words)
+        raise
+    except Exception as error:
+        raise to_bad_input(error, words) from error
 
 
 def check_output_dir(output_dir: str) -> None:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,19 +66,33 @@ class Board:
         """The run_ids of the jobs that have not ended."""
         return [run_id for run_id in self.plan if run_id not in self.rows]
 
-    def look(self, run_ids: Iterable[str]) -> None:
+    def look(self, run_ids: Iterable[str], *, own: bool = False) -> None:
         """Take what jobs have recorded since the last look; write the table now and then."""
-        self.collect(run_ids)
+        self.collect(run_ids, own=own)
         if time.monotonic() - self.written > max(EVERY, 20 * self.took):
-            self.write()
+            with suppress(OSError):  # a full disk, or somebody looks at the table: there is a next
+                self.write()
 
-    def collect(self, run_ids: Iterable[str]) -> None:
-        """Take what jobs have recorded."""
+    def collect(self, run_ids: Iterable[str], *, own: bool = False) -> None:
+        """Take what jobs have recorded.
+
+        That one was interrupted counts if it is this call's ``own``: what another
+        program has let go of is still to be run. A job that has completed
+        after all, here or there, takes the place of a failure.
+        """
         with self.alone:
             for run_id in run_ids:
-                row = None if run_id in self.rows else store.read_row(self.job(run_id))
-                if row is not None and row != self.earlier.get(run_id):
+                known = self.rows.get(run_id)
+                if known is not None and known["status"] in store.ENDED:
+                    continue
+                row = store.read_row(self.job(run_id))
+                if row is None or row == self.earlier.get(run_id):
+                    continue
+                if known is None and (own or row["status"] != "interrupted"):
                     self.take(run_id, row)
+                elif known is not None and row["status"] in store.ENDED:
+                    self.rows[run_id] = merged(self.plan[run_id], row)
+                    self.count_again()
 
     def take(self, run_id: str, row: Mapping[str, str]) -> None:
         """Take the row of a job that has ended."""
@@ -91,6 +106,12 @@ class Board:
         with self.alone:
             if run_id not in self.rows:
                 self.take(run_id, {"status": "failed", "error": " ".join(error.split())})
+
+    def count_again(self) -> None:
+        """Count all rows, after one of them has changed."""
+        self.failed, self.best, self.seconds = 0, None, 0.0
+        for row in self.rows.values():
+            self.count(row)
 
     def count(self, row: Row) -> None:
         """Count a row."""
@@ -110,15 +131,17 @@ class Board:
         return Counts(len(self.rows), len(self.plan), self.reused, self.failed, self.best, mean)
 
     def write(self) -> None:
-        """Write results.csv, with what other processes have done of the same sweep."""
+        """Write results.csv, with what other programs have done of the same sweep."""
         started = time.monotonic()
-        with self.alone, store.lock(self.folder):
-            self.collect(self.missing)
-            rows = [self.rows[run_id] for run_id in self.plan if run_id in self.rows]
-            columns = next(iter(self.plan.values())) if self.plan else ()
-            store.write_results(self.folder, rows, columns)
-        self.written = time.monotonic()
-        self.took = self.written - started
+        try:
+            with self.alone, store.lock(self.folder):
+                self.collect(self.plan)
+                rows = [self.rows[run_id] for run_id in self.plan if run_id in self.rows]
+                columns = next(iter(self.plan.values())) if self.plan else ()
+                store.write_results(self.folder, rows, columns)
+        finally:
+            self.written = time.monotonic()
+            self.took = self.written - started
 
     def table(self) -> "pd.DataFrame":
         """Return the rows as results.csv has them."""

@@ -33,7 +33,7 @@ from runner.tables import store
 
 OF_THE_JOB = ("job", "overrides", "runtime", "sweep")  # what differs in Hydra's own part
 LOG_FILE = "${hydra.runtime.output_dir}/${hydra.job.name}.log"
-KEPT = 1000  # texts that are kept to be used again
+TEXTS = 1000  # that are kept to be used again
 Numbered = tuple[int, list[str]]  # a job's number and overrides
 log = logging.getLogger(__name__)
 
@@ -65,12 +65,14 @@ class RunnerLauncher(Launcher):
 
     Attributes
     ----------
+    wanted : called with the overrides of a job before it starts; says whether it is to be run.
     ended : called after each job; what it returns says whether to go on.
     """
 
     config: DictConfig
     context: HydraContext
     task: TaskFunction
+    wanted: Callable[[list[str]], bool]
     ended: Callable[[JobReturn], bool]
 
     def __init__(self, n_jobs: int = 1) -> None:
@@ -78,7 +80,8 @@ class RunnerLauncher(Launcher):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave behind what a worker has no use for."""
-        return {key: value for key, value in vars(self).items() if key != "ended"}
+        told = ("wanted", "ended")
+        return {key: value for key, value in vars(self).items() if key not in told}
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -96,7 +99,7 @@ class RunnerLauncher(Launcher):
                 "hydra.launcher.n_jobs", "at least 1, or -1 (all cores)", got, where=where
             )
         self.config, self.context, self.task = config, hydra_context, task_function
-        self.ended = lambda job: True
+        self.wanted, self.ended = lambda overrides: True, lambda job: True
         self.texts: dict[tuple[Any, ...], str] = {}
 
     def launch(
@@ -104,7 +107,8 @@ class RunnerLauncher(Launcher):
     ) -> list[JobReturn]:
         """Run jobs, each given as its overrides, and return how each ended.
 
-        The status of those that were not run because a job failed is UNKNOWN.
+        The status of those that were not run because a job failed is UNKNOWN;
+        they come last. One that was not wanted has completed, with nothing.
         """
         setup_globals()
         numbered = [(i, list(words)) for i, words in enumerate(job_overrides, initial_job_idx)]
@@ -117,6 +121,9 @@ class RunnerLauncher(Launcher):
     def one_by_one(self, jobs: Iterable[Numbered]) -> Iterator[tuple[int, JobReturn]]:
         """Run jobs in this process, until ``ended`` says no."""
         for number, overrides in jobs:
+            if not self.wanted(overrides):
+                yield number, JobReturn(overrides=overrides, status=JobStatus.COMPLETED)
+                continue
             job = self.attempt(number, overrides)
             yield number, job
             if not self.ended(job):
@@ -129,10 +136,14 @@ class RunnerLauncher(Launcher):
             busy: dict[Worker, int] = {}
             while waiting or busy:
                 while waiting and idle:
-                    worker, (number, overrides) = idle.pop(), waiting.popleft()
-                    worker.give(number, overrides)
-                    busy[worker] = number
-                for worker in ready(busy):
+                    number, overrides = waiting.popleft()
+                    if self.wanted(overrides):
+                        worker = idle.pop()
+                        worker.give(number, overrides)
+                        busy[worker] = number
+                    else:
+                        yield number, JobReturn(overrides=overrides, status=JobStatus.COMPLETED)
+                for worker in ready(busy) if busy else ():
                     job = worker.take()
                     yield busy.pop(worker), job
                     idle.append(worker)
@@ -208,7 +219,7 @@ class RunnerLauncher(Launcher):
         """Return a key with its value as YAML; most are the same in many jobs."""
         known = (key, repr(value), indent)
         if known not in self.texts:
-            if len(self.texts) > KEPT:
+            if len(self.texts) > TEXTS:
                 self.texts.clear()
             self.texts[known] = textwrap.indent(dump({key: value}), indent)
         return self.texts[known]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 POLL = 0.5  # seconds between two looks for what other processes have finished
+CHANGED = "code, data or weights have changed while the sweep ran"
 LOST = "no record was left: the worker was killed, or the disk is full"
 
 
@@ -128,9 +129,10 @@ class RunnerSweeper(Sweeper):
                     for run_id, job in zip(todo, self.launch(todo, board, jobs), strict=False):
                         settle(board, run_id, job)
                         tried.append(run_id)
-                    todo = released(board, tried)
+                    stopped = self.config.sweep.fail_fast and board.failed > board.failed_before
+                    todo = [] if stopped else released(board, tried)
         except KeyboardInterrupt as interrupt:
-            board.collect(board.missing)
+            board.collect(board.missing, own=True)
             counts = board.counts
             done = f"{counts.done - counts.failed} of {counts.total} jobs are done"
             interrupt.add_note(f"{done}; go on with: runner resume {board.folder}")
@@ -166,11 +168,16 @@ class RunnerSweeper(Sweeper):
             fail_fast = self.config.sweep.fail_fast
             run_ids = {job.overrides: run_id for run_id, job in jobs.items()}
 
+            def wanted(overrides: list[str]) -> bool:
+                run_id = run_ids[tuple(overrides)]
+                board.look([run_id])  # another program may have done it, or failed at it
+                return run_id not in board.rows
+
             def ended(job: JobReturn) -> bool:
                 settle(board, run_ids[tuple(job.overrides or ())], job)
                 return not (fail_fast and stops(board, job))
 
-            self.launcher.ended = ended
+            self.launcher.wanted, self.launcher.ended = wanted, ended
             yield
             return
         with repeating(lambda: board.look(board.missing)):
@@ -181,8 +188,7 @@ class RunnerSweeper(Sweeper):
         number, loader = self.config.sweep.replicates, cast(Any, self.context.config_loader)
         if number is None:
             return [job]
-        config = loader.load_job(self.config, list(job.overrides), 0).config
-        return plan.replicated(job, config.seed, number)
+        return plan.replicated(job, loader.seed(self.config, list(job.overrides)), number)
 
     def plan(self, arguments: Sequence[str]) -> tuple[dict[str, plan.Job], list[plan.Row]]:
         """Return the jobs by their run_id, and the plan: two that are the same run are one job."""
@@ -212,10 +218,10 @@ class RunnerSweeper(Sweeper):
 
 def settle(board: Board, run_id: str, job: JobReturn) -> None:
     """Take a job that has ended, and one that left no record; not one that is at work elsewhere."""
-    board.look([run_id])
     elsewhere = job.status == JobStatus.COMPLETED and job.return_value is None
+    board.look([run_id], own=not elsewhere)
     if run_id not in board.rows and not elsewhere:
-        board.fail(run_id, reason(job))
+        board.fail(run_id, reason(run_id, job))
 
 
 def released(board: Board, run_ids: list[str]) -> list[str]:
@@ -252,12 +258,13 @@ def stops(board: Board, job: JobReturn) -> bool:
     return board.failed > board.failed_before or job.status == JobStatus.FAILED
 
 
-def reason(job: JobReturn) -> str:
+def reason(run_id: str, job: JobReturn) -> str:
     """Return in words why a job left no record."""
-    if job.status != JobStatus.FAILED:
-        return LOST
-    error = job._return_value
-    return f"{type(error).__name__}: {error}"
+    if job.status == JobStatus.FAILED:
+        error = job._return_value
+        return f"{type(error).__name__}: {error}"
+    result = job.return_value if job.status == JobStatus.COMPLETED else None
+    return LOST if result is None or result.row["run_id"] == run_id else CHANGED
 
 
 def planned(board: Board, changed: list[str]) -> SweepResult:

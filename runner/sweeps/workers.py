@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from multiprocessing.process import parent_process
 from types import ModuleType
 from typing import Any, NoReturn, Protocol
@@ -18,8 +19,11 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from omegaconf.basecontainer import BaseContainer as Resolvers
 
+from runner.job import RunResult
+
 # A copy of a process that has threads, such as those of the BLAS, may hang: workers start anew.
 SPAWN = multiprocessing.get_context("spawn")
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 PATIENCE = 3.0  # seconds that a worker has to put its job away
 
 
@@ -34,6 +38,10 @@ class Launcher(Protocol):
 class Worker:
     """A process for one job at a time.
 
+    Parameters
+    ----------
+    content : the pickled launcher and Hydra's state that it is started with.
+
     Attributes
     ----------
     connection : has something to read when the job has ended, or the process.
@@ -41,58 +49,81 @@ class Worker:
 
     connection: "Connection[Any, Any]"
 
-    def __init__(self, launcher: Launcher) -> None:
-        self.content = pickle.dumps((launcher, Singleton.get_state()["instances"]))
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.process: SpawnProcess | None = None
         self.overrides: list[str] = []
-        self.start()
 
     def start(self) -> None:
-        """Start the process."""
+        """Start the process, or another one in the place of one that was killed."""
+        self.stop()
         self.connection, theirs = SPAWN.Pipe()
         self.process = SPAWN.Process(target=work, args=(theirs, self.content))
         with without_script():
             self.process.start()
         theirs.close()  # theirs alone now: it ends when they do
 
+    def stop(self, seconds: float = 0.0) -> None:
+        """End the process, by force when it is not over in so many seconds."""
+        if self.process is not None and self.process.pid is not None:
+            self.process.join(seconds)
+            self.process.kill()
+            self.process.join()
+            self.connection.close()
+
     def give(self, number: int, overrides: list[str]) -> None:
         """Start a job."""
         self.overrides = overrides
         try:
             self.connection.send((number, overrides))
-        except OSError:  # killed while it had nothing to do
+        except OSError:  # it was killed
             self.start()
             self.connection.send((number, overrides))
 
     def take(self) -> JobReturn:
-        """Return how the job ended; a process that was killed is replaced."""
+        """Return how the job ended."""
         try:
             job: JobReturn = self.connection.recv()
         except (EOFError, OSError):
+            assert self.process is not None
             self.process.join()
             job = JobReturn(overrides=self.overrides, status=JobStatus.FAILED)
             error = f"the worker was killed (exit code {self.process.exitcode})"
             job.return_value = ChildProcessError(error)
-            self.start()
         return job
 
 
 @contextlib.contextmanager
 def workers(launcher: Launcher, number: int) -> Iterator[list[Worker]]:
     """Yield worker processes; none of them is left afterwards, whatever happens."""
-    made: list[Worker] = []
+    content = pickle.dumps((launcher, Singleton.get_state()["instances"]))
+    made = [Worker(content) for _ in range(number)]
     try:
-        for _ in range(number):
-            made.append(Worker(launcher))
+        for worker in made:
+            worker.start()
         yield made[:]
     finally:
-        for worker in made:
-            worker.process.terminate()
-        end = time.monotonic() + PATIENCE
-        for worker in made:
-            worker.process.join(max(0.0, end - time.monotonic()))
-            worker.process.kill()
-            worker.process.join()
-            worker.connection.close()
+        with undisturbed():
+            for worker in made:
+                if worker.process is not None and worker.process.pid is not None:
+                    worker.process.terminate()
+            end = time.monotonic() + PATIENCE
+            for worker in made:
+                worker.stop(max(0.0, end - time.monotonic()))
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let no second Ctrl-C interrupt what is done after the first."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may ask for signals
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def ready(busy: Iterable[Worker]) -> list[Worker]:
@@ -117,7 +148,8 @@ def work(connection: "Connection[Any, Any]", content: bytes) -> None:
 
 
 def interrupt(number: int, frame: object) -> NoReturn:
-    """End a job as Ctrl-C does."""
+    """End a job as Ctrl-C does, once: the record of it is not to be interrupted."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
@@ -130,10 +162,13 @@ def end_with_parent() -> None:
 
 
 def portable(job: JobReturn) -> JobReturn:
-    """Return how a job ended in a form that can be sent; not every exception can."""
+    """Return how a job ended in a form that can be sent: not every exception or value can."""
     if job.status == JobStatus.FAILED:
         error = job._return_value
         job.return_value = RuntimeError(f"{type(error).__name__}: {error}")
+    elif job.return_value is not None:
+        result = job.return_value
+        job.return_value = RunResult(result.folder, {"run_id": result.row["run_id"]})
     return job
 
 

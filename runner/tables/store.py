@@ -275,8 +275,13 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def read_row(folder: Path) -> dict[str, str] | None:
-    """Return the row of a run that has left a record, None of one that has not."""
-    return read_rows(folder / "results.csv")[0] if (folder / RECORD).exists() else None
+    """Return the row of a run that has left a record, None of one that has not, or is damaged."""
+    if not (folder / RECORD).exists():
+        return None
+    try:
+        return next(iter(read_rows(folder / "results.csv")), None)
+    except (OSError, ValueError, csv.Error):
+        return None
 
 
 def read_ended(folder: Path) -> dict[str, str] | None:

@@ -93,3 +93,41 @@ def test_a_table_that_grows_is_written_now_and_then(tmp_path, monkeypatch):
         path = tmp_path / "results.csv"
         written.append(len(store.read_rows(path)) if path.exists() else 0)
     assert written == [0, 2, 2]
+
+
+def test_what_another_program_left_undone_is_not_taken(tmp_path):
+    board = Board(tmp_path, PLAN)
+    record(tmp_path, "aa", "interrupted")
+    board.look(["aa"])
+    assert "aa" in board.missing
+    board.look(["aa"], own=True)
+    assert board.rows["aa"]["status"] == "interrupted"
+    assert board.counts.failed == 1
+    # It has been run after all, and a killed worker's job too.
+    board.fail("bb", "killed")
+    for run_id in ("aa", "bb"):
+        record(tmp_path, run_id, accuracy="0.5")
+    board.write()
+    assert board.table()["status"].tolist() == ["completed", "completed"]
+    assert board.counts == (2, 3, 0, 0, 0.5, 2.0)
+
+
+def test_a_table_that_cannot_be_written_now_is_written_later(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("runner.sweeps.board.time.monotonic", lambda: now[0])
+    board = Board(tmp_path, PLAN)
+    record(tmp_path, "aa")
+    now[0] += 3
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "write_results", lambda *args: full())
+        board.look(["aa"])
+        with pytest.raises(OSError, match="full"):
+            board.write()
+    assert board.rows["aa"]["status"] == "completed"
+    now[0] += 3
+    board.look(["aa"])
+    assert len(board.table()) == 1
+
+
+def full():
+    raise OSError("full")

@@ -12,8 +12,10 @@ from hydra.core.utils import JobReturn, JobStatus
 
 import runner
 from runner import app
+from runner.job import RunResult
 from runner.lookup import BadInput
-from runner.sweeps.sweeper import LOST, reason
+from runner.sweeps.board import Board
+from runner.sweeps.sweeper import CHANGED, LOST, reason
 from runner.tables import store
 
 GATES = ["task=perceptron", "dataset=and,or"]
@@ -177,6 +179,14 @@ class TestReplicates:
         assert result.results["seed"].tolist() == [10, 11, 20, 21]
         assert pd.read_csv(result.folder / "summary.csv")["replicates"].tolist() == [2, 2]
 
+    @pytest.mark.parametrize(
+        "word", ["epochs=1,abc", "task.params.nope=1,2", "network.hidden=3,[2]"]
+    )
+    def test_what_is_wrong_with_a_job_is_bad_input(self, word):
+        with pytest.raises(BadInput, match=word.partition("=")[0]):
+            run(*GATES, word, "sweep.replicates=2")
+        assert not Path("outputs").exists()
+
     def test_they_count_as_runs(self):
         with pytest.raises(BadInput, match="max_runs: expected a sweep of at most 5 jobs, got 6"):
             run(*GATES, "sweep.replicates=3", "sweep.max_runs=5")
@@ -214,6 +224,32 @@ class TestReplicates:
         with pytest.raises(BadInput, match=f"sweep.replicates: {message}"):
             run(*GATES, *words)
         assert not Path("outputs").exists()
+
+
+class TestPrograms:
+    def test_what_another_one_has_done_or_failed_at_is_not_done_again(self, here, monkeypatch):
+        (here / "fault").write_text("1 raise")
+        done = own("output_dir=there").folder / "jobs"
+        assert len(ran(here)) == 4
+        reuse = Board.reuse
+
+        def meanwhile(board):  # the other program ends after this one has looked
+            reuse(board)
+            shutil.copytree(done, board.folder / "jobs")
+
+        monkeypatch.setattr(Board, "reuse", meanwhile)
+        result = own()
+        assert ran(here) == []
+        assert result.results["status"].tolist() == ["completed", "failed"] * 2
+
+    def test_a_row_of_other_code_is_said(self):
+        job = JobReturn(status=JobStatus.COMPLETED)
+        job.return_value = job_result("other")
+        assert reason("a", job) == CHANGED
+
+
+def job_result(run_id):
+    return RunResult(Path("folder"), {"run_id": run_id})
 
 
 class TestPlanOnly:
@@ -506,9 +542,9 @@ class TestFailures:
 
     def test_a_job_that_left_no_record_says_why(self):
         job = JobReturn(status=JobStatus.COMPLETED)
-        assert reason(job) == LOST
+        assert reason("a", job) == LOST
         job.status, job.return_value = JobStatus.FAILED, ValueError("x")
-        assert reason(job) == "ValueError: x"
+        assert reason("a", job) == "ValueError: x"
 
     def test_what_is_expected_to_fail_is_as_expected(self, here):
         (here / "fault").write_text("1 raise")

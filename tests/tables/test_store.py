@@ -128,6 +128,11 @@ def test_a_row_is_that_of_a_run_that_has_ended(tmp_path):
     (path / "results.csv").write_text("run_id,status,accuracy\naa,completed,0.5\n")
     assert store.read_row(path)["accuracy"] == "0.5"
     assert store.read_ended(path) is None  # not what was written
+    for content in (b"", b"run_id\n", b"\xff\xff\n\xff"):
+        (path / "results.csv").write_bytes(content)
+        assert store.read_row(path) is None
+    (path / "results.csv").unlink()
+    assert store.read_row(path) is None
     store.forget(path)
     assert store.read_row(path) is None
     store.forget(path)
