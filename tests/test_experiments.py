@@ -9,7 +9,6 @@ import pytest
 from runner.check import check
 from runner.choices import CONF, groups
 
-
 EXTRAS = {"hydra/launcher/cluster"}  # what needs an extra that tests do without
 
 
