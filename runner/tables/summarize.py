@@ -58,14 +58,15 @@ def summarize(results: "pd.DataFrame", keys: Sequence[str]) -> "pd.DataFrame":
 
 def statistics(values: Sequence[float]) -> dict[str, float | None]:
     """Return mean, standard deviation, median and the 95 % interval of the mean, by Student's t."""
-    from scipy.special import stdtrit
-
     n = len(values)
     if n == 0:
         return dict.fromkeys(STATISTICS)
     mean, median = fmean(values), middle(values)
     if n == 1:
         return {"mean": mean, "std": None, "median": median, "low": None, "high": None}
+    # Imported where there is a spread: it takes as long as a small sweep.
+    from scipy.special import stdtrit
+
     std = stdev(values)
     half = float(stdtrit(n - 1, 0.975)) * std / math.sqrt(n)
     return {"mean": mean, "std": std, "median": median, "low": mean - half, "high": mean + half}
