@@ -5,10 +5,8 @@ they are set on what the choices have made; and where no value depends on
 another one, only the part is made anew in which a value lies.
 """
 
-import copy
-import functools
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from itertools import groupby
 from typing import Any
@@ -17,11 +15,11 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.types import Override
 from omegaconf import Container, DictConfig, OmegaConf, open_dict
 
+from runner.compose.repository import copier
 from runner.compose.safety import check_values, leaves
 from runner.config import Config
 from runner.lookup import BadInput, did_you_mean
 
-Copier = Callable[[], DictConfig]
 Plain = dict[str, Any]
 
 
@@ -92,14 +90,6 @@ def top(override: Override) -> str:
 def special(value: Any) -> bool:
     """Whether a value stands for another one, or is missing."""
     return isinstance(value, str) and ("$" in value or "???" in value)
-
-
-def copier(cfg: DictConfig) -> Copier:
-    """Return what makes copies: a pickle is quickest, but some plugins' classes have none."""
-    try:
-        return functools.partial(pickle.loads, pickle.dumps(cfg))
-    except pickle.PicklingError:
-        return functools.partial(copy.deepcopy, cfg)
 
 
 def plain(cfg: Container, **options: bool) -> Plain:

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from runner import job
 from runner.compose.composition import Composition, Plain, plain, to_config
 from runner.compose.errors import placed, related, to_bad_input
+from runner.compose.repository import Repository
 from runner.compose.safety import check_no_code, check_overrides, leaves
 from runner.config import Config
 from runner.lookup import BadInput
@@ -65,6 +66,7 @@ class Loader(ConfigLoaderImpl):
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
+        self.repository = Repository(config_search_path)
         self.token = uuid.uuid4().hex
         self.composed: dict[tuple[str, ...], Composition] = {}
         self.identities: dict[tuple[str, ...], job.Identity] = {}
