@@ -147,14 +147,14 @@ def test_run_id_names_what_the_numbers_depend_on(change, differs):
 
 
 def test_run_id_follows_the_contents_of_weights_not_their_path(here):
-    trained = runner.run(["task=training", "dataset=and", "epochs=1"]).folder
+    trained = runner.run(["task=training", "dataset=and", "epochs=1", "figures=none"]).folder
     copy = here / "copy.safetensors"
     copy.write_bytes((trained / "weights.safetensors").read_bytes())
     words = ["dataset=and", "weights=file"]
     one = runner.run([*words, f"weights.path={trained}/weights.safetensors"]).row
     two = runner.run([*words, f"weights.path={copy}"]).row
     assert one["run_id"] == two["run_id"]
-    other = runner.run(["task=training", "dataset=and", "epochs=2"]).folder
+    other = runner.run(["task=training", "dataset=and", "epochs=2", "figures=none"]).folder
     three = runner.run([*words, f"weights.path={other}/weights.safetensors"]).row
     assert three["weights_hash"] != one["weights_hash"]
     assert three["run_id"] != one["run_id"]
@@ -192,7 +192,7 @@ def test_training_writes_history_and_weights_that_inference_reads(here):
 
 
 def test_training_is_repeatable_bit_for_bit():
-    words = ["task=training", "dataset=digits", "epochs=2", "optimizer=adam"]
+    words = ["task=training", "dataset=digits", "epochs=2", "optimizer=adam", "figures=none"]
     one, two = (runner.run(words).folder / "weights.safetensors" for _ in range(2))
     assert one.read_bytes() == two.read_bytes()
     other = runner.run([*words, "seed=1"]).folder / "weights.safetensors"
@@ -200,7 +200,7 @@ def test_training_is_repeatable_bit_for_bit():
 
 
 def test_training_on_mnist5k_learns_400_of_each_digit_and_tests_on_100():
-    table = runner.run(["task=training", "epochs=1"]).tables["accuracy"]
+    table = runner.run(["task=training", "epochs=1", "figures=none"]).tables["accuracy"]
     counts = table[table["class"] != "all"].groupby("split")["n"].unique()
     assert counts["train"].tolist() == [400]
     assert counts["test"].tolist() == [100]

@@ -15,7 +15,7 @@ from .file import file
 from .gates import GATES, gate
 from .inline import inline
 from .mnist import FILES, MIRRORS, MNIST, Official, find_official, mnist, read_official
-from .mnist5k import MNIST5K, library_file, library_order, mnist5k, read_library
+from .mnist5k import MNIST5K, images_file, library_order, mnist5k, read_images
 from .normal import normal
 from .source import read_bytes, sha256
 
@@ -95,10 +95,10 @@ def _verify_mnist() -> list[FileCheck]:
 
 
 def _verify_mnist5k() -> list[FileCheck]:
-    path = library_file()
+    path = images_file()
     contents = read_bytes(path)
     try:
-        read_library(path, library_order())
+        read_images(path, library_order())
         ok = True
     except DataError:
         ok = False

