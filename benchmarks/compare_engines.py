@@ -54,9 +54,9 @@ target in brackets, where there is one. After it the accuracy on the test images
 An epoch: the mean of those after the first; in an order drawn anew. A pass of the perceptrons:
 the mean of all, with the samples in the order given. Peak memory: of a process from its start
 to its last training, with libraries and data.
-On 2 threads the project takes 1 for small networks. textbook: the book's layers as it writes
-them, in float32; book: with its float64 weights and its second look at the loss. products: the
-matrix products of the training alone, full size."""
+On 2 threads the project takes 1 for small networks and few samples. textbook: the book's layers
+as it writes them, in float32; book: with its float64 weights and its second look at the loss.
+products: the matrix products of the training alone, full size."""
 
 
 class Row(NamedTuple):

@@ -18,6 +18,7 @@ from runner.lookup import BadInput, NotGiven, one_of, shortened
 MISSING = "???"  # OmegaConf's word for "must be given"
 TASKS_WITHOUT_TRAINING = ("inference", "perceptron", "functions", "descent", "gradient")
 WIDE = 200  # hidden units from which a second thread pays
+LARGE = 512  # samples of a batch from which it does at inference
 
 
 def key(default: Any, about: str, **bounds: Any) -> Any:
@@ -146,7 +147,7 @@ class Config:
     seed: int = key(0, "of every random number of the run", minimum=0, maximum=2**32 - 1)
     threads: int | None = key(
         None,
-        "threads of the matrix products; unset: by the network's size, 1 in a sweep",
+        "threads of the matrix products; unset: by the size of network and batches, 1 in a sweep",
         minimum=1,
         maximum=64,
     )
@@ -259,11 +260,14 @@ def batch_sizes(config: Config) -> list[int]:
 def effective_threads(config: Config, in_sweep: bool) -> int:
     """Return the number of threads a run uses, whatever the machine is.
 
-    Below about 200 hidden units a second thread costs more than it brings.
+    Below about 200 hidden units a second thread costs more than it brings, unless very many
+    samples go forward together.
     """
     if config.threads is not None:
         return config.threads
-    return 2 if max(config.network.hidden, default=0) >= WIDE and not in_sweep else 1
+    wide = max(config.network.hidden, default=0) >= WIDE
+    large = config.task.name == "inference" and min(batch_sizes(config)) >= LARGE
+    return 2 if (wide or large) and not in_sweep else 1
 
 
 def identity(config: Config) -> dict[str, Any]:

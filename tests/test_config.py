@@ -48,6 +48,23 @@ def test_every_key_explains_itself():
 
 
 @pytest.mark.parametrize(
+    ("task", "batch_size", "in_sweep", "expected"),
+    [
+        ("inference", 512, False, 2),
+        ("inference", [512, 10_000], False, 2),
+        ("inference", [1, 512], False, 1),
+        ("inference", 511, False, 1),
+        ("inference", 512, True, 1),
+        ("training", 512, False, 1),
+    ],
+)
+def test_a_second_thread_for_many_samples_that_go_forward(task, batch_size, in_sweep, expected):
+    made = config(network__hidden=[50], batch_size=batch_size)
+    made.task.name = task
+    assert effective_threads(made, in_sweep) == expected
+
+
+@pytest.mark.parametrize(
     ("hidden", "threads", "in_sweep", "expected"),
     [
         ([50, 100], None, False, 1),
@@ -58,7 +75,7 @@ def test_every_key_explains_itself():
         ([50], 4, True, 4),
     ],
 )
-def test_threads_follow_the_network_alone(hidden, threads, in_sweep, expected):
+def test_threads_follow_the_network(hidden, threads, in_sweep, expected):
     made = config(network__hidden=hidden, threads=threads)
     assert effective_threads(made, in_sweep) == expected
 

@@ -15,26 +15,26 @@ from engines.cases import (
     Perceptrons,
     Training,
 )
-from runner.config import Config, Network, effective_threads
+from runner.config import Choice, Config, Network, effective_threads
 from runner.nn import activations, losses, optimizers, outputs, schedules
 from runner.nn.mlp import MLP, ROWS, Forward
 from runner.nn.perceptron import perceptron
 from runner.nn.training import fit
 
 
-def network(weights: list[tuple[Array, Array]], threads: int) -> MLP:
+def network(weights: list[tuple[Array, Array]], threads: int, task: str, batch: int) -> MLP:
     """Return the network with the given weights, ReLU between its layers."""
     sizes = [len(weights[0][0]), *(len(b) for _, b in weights)]
-    choose_threads(sizes[1:-1], threads)
+    choose_threads(sizes[1:-1], threads, task, batch)
     relus = [activations.relu() for _ in sizes[1:-1]]
     made = MLP(sizes, relus, outputs.softmax(), np.float32)
     made.set_weights([W for W, _ in weights], [b for _, b in weights])
     return made
 
 
-def choose_threads(hidden: list[int], threads: int) -> None:
+def choose_threads(hidden: list[int], threads: int, task: str, batch: int) -> None:
     """Use one thread for a small network where more are offered, as a run does."""
-    config = Config(network=Network(hidden=hidden))
+    config = Config(network=Network(hidden=hidden), task=Choice(task), batch_size=batch)
     threadpool_limits(min(threads, effective_threads(config, in_sweep=False)), user_api="blas")
 
 
@@ -43,7 +43,7 @@ class Trainer:
 
     def __init__(self, case: Training, data: Data, threads: int) -> None:
         self.data = data
-        self.network = network(case.first_weights(), threads)
+        self.network = network(case.first_weights(), threads, "training", BATCH)
         optimizer = {
             "sgd": optimizers.SGD(),
             "adam": optimizers.Adam(beta1=BETA1, beta2=BETA2, eps=EPS),
@@ -75,7 +75,7 @@ class Perceptron:
     """Rosenblatt's rule."""
 
     def __init__(self, case: Perceptrons, data: Data, threads: int) -> None:
-        choose_threads([], threads)
+        choose_threads([], threads, "perceptron", 1)
         self.passes = perceptron(
             data.x,
             data.one_hot,
@@ -98,7 +98,8 @@ class Classifier:
 
     def __init__(self, case: Inference, data: Data, threads: int) -> None:
         rows = min(case.batch, ROWS)
-        self.forward = Forward(network(case.weights(), threads), rows, scale=1 / 255)
+        made = network(case.weights(), threads, "inference", case.batch)
+        self.forward = Forward(made, rows, scale=1 / 255)
         self.batches = case.batches(data)
 
     def labels(self) -> list[Array]:

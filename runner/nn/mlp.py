@@ -12,7 +12,7 @@ from runner.nn.checks import Array, check_shape, require
 from runner.nn.initializers import Initializer
 from runner.nn.outputs import Output
 
-ROWS = 256  # samples that go forward together: their arrays stay in the cache
+ROWS = 512  # samples that go forward together: their arrays stay in the cache
 FEW = 16  # rows that are still faster times a matrix whose columns lie together
 
 

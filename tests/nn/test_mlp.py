@@ -151,7 +151,7 @@ def test_forward_equals_the_plain_products(sizes, rows, count):
 
 
 def test_rows_are_those_of_the_cache_unless_given():
-    assert Forward(network([2, 3])).rows == ROWS == 256
+    assert Forward(network([2, 3])).rows == ROWS == 512
 
 
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
