@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -330,6 +330,103 @@ def resume(words: Sequence[str]) -> int:
     return show_result(result)
 
 
+FORMATS = ("terminal", "csv", "markdown", "latex", "json")
+
+
+def compare(words: Sequence[str]) -> int:
+    """Compare result tables, statistically; exit 1 when a gate holds beyond noise."""
+    parser = Parser(prog="runner compare", description=compare.__doc__)
+    add = parser.add_argument
+    add("tables", nargs="+", metavar="TABLE", help="CSV file, run or sweep; the first: baseline")
+    add("--metric", action="append", metavar="M", help="accuracy, test_loss, fit_seconds, ...")
+    add(
+        "--fail-if",
+        action="append",
+        metavar="EXPR",
+        default=[],
+        help="a gate, such as 'accuracy < baseline - 0.002'",
+    )
+    add("--format", choices=FORMATS, default="terminal", help="terminal unless given")
+    add("--any-machine", action="store_true", help="compare times of other machines or threads")
+    options = parser.parse_intermixed_args(list(words))
+    if len(options.tables) < 2:
+        expected, where = "two tables or more", "command line"
+        raise BadInput("compare", expected, options.tables[0], where=where)
+
+    from runner.report.comparison import gate_line, show_comparison
+    from runner.report.terminal import terminal
+    from runner.tables import compare as comparing
+    from runner.tables.gate import parse
+    from runner.tables.read import read_results
+
+    with unusable("compare"):
+        metrics = chosen_metrics(options.metric, comparing.METRICS)
+    with unusable("compare: --fail-if"):
+        gates = [parse(text, comparing.METRICS) for text in options.fail_if]
+    with unusable("compare"):
+        tables = [read_results(given) for given in options.tables]
+        outcome = comparing.compare(tables, metrics, gates, any_machine=options.any_machine)
+    show_comparison(outcome, options.format, terminal())
+    for item in outcome.gates:
+        if item.state != "does not hold":
+            # What another program reads stays free of it.
+            print(gate_line(item), file=sys.stdout if options.format == "terminal" else sys.stderr)
+    if any(item.state == "holds" for item in outcome.gates):
+        return 1
+    for item in outcome.gates:
+        if item.state == "not comparable":
+            expected, got = "values that can be compared", item.comparison.note
+            raise BadInput("--fail-if", expected, got, where="compare")
+    return 0
+
+
+def summarize(words: Sequence[str]) -> int:
+    """Summarize a sweep over its replicates, and rank what the runs can separate."""
+    parser = Parser(prog="runner summarize", description=summarize.__doc__)
+    add = parser.add_argument
+    add("table", metavar="DIR", help="the folder of a sweep, or a CSV file")
+    add("--by", metavar="KEYS", help="columns with commas between; those that vary unless given")
+    add("--metric", action="append", metavar="M", help="accuracy, test_loss, fit_seconds, ...")
+    add("--format", choices=FORMATS, default="terminal", help="terminal unless given")
+    options = parser.parse_intermixed_args(list(words))
+
+    from runner.report.comparison import show_ranking
+    from runner.report.terminal import terminal
+    from runner.tables.compare import METRICS
+    from runner.tables.ranking import rank
+    from runner.tables.read import read_results
+
+    with unusable("summarize"):
+        metrics = chosen_metrics(options.metric, METRICS)
+        ranking = rank(read_results(options.table), split(options.by), metrics)
+    show_ranking(ranking, options.format, terminal())
+    return 0
+
+
+@contextmanager
+def unusable(where: str) -> Iterator[None]:
+    """Turn a complaint about a table or a gate into bad input."""
+    try:
+        yield
+    except ValueError as error:
+        raise BadInput.because("", error, where=where) from error
+
+
+def split(text: str | None) -> list[str]:
+    """Return names that have commas between them."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def chosen_metrics(given: Sequence[str] | None, known: Collection[str]) -> list[str]:
+    """Return the metrics that were asked for, each of which must be known."""
+    names = [name for text in given or () for name in split(text)]
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise BadInput("--metric", "one of " + ", ".join(known), name, hint=hint)
+    return names
+
+
 def schema(words: Sequence[str]) -> int:
     """Print the JSON Schema of the configuration, or of the result tables."""
     import json
@@ -380,7 +477,9 @@ def data(words: Sequence[str]) -> int:
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "check": check,
     "choices": choices,
+    "compare": compare,
     "data": data,
     "resume": resume,
     "schema": schema,
+    "summarize": summarize,
 }

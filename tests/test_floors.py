@@ -23,7 +23,7 @@ LIBRARIES = {
     "data": {"numpy", "scipy", "pooch", "requests", "urllib3", "platformdirs", "xxhash"}
     | {"sklearn", "mlxtend"},
     "weights": {"numpy"},
-    "tables": {"numpy", "pandas", "scipy", "filelock", "xxhash"},
+    "tables": {"numpy", "pandas", "scipy", "filelock", "xxhash", "yaml"},
     "lookup": set(),
     "environment": {"threadpoolctl"},
     "config": set(),

@@ -1,0 +1,128 @@
+"""Which rows of two tables belong together, and what the tables differ in."""
+
+from collections.abc import Iterable, Sequence
+
+from runner.tables.read import Results, Row, swept
+
+# What tells configurations apart, beside a sweep's own columns.
+KEYS = (
+    *("task", "dataset", "network", "activation", "output", "loss", "optimizer"),
+    *("batch_size", "threads"),
+)
+# What is shown too where it is another in each table.
+SHOWN = ("seed", "epochs", "n", "data_hash", "weights_hash", "code_version")
+Values = tuple[str, ...]
+
+
+def matching_keys(tables: Sequence[Results]) -> list[str]:
+    """Return the columns that vary within a table, except the seed.
+
+    Raises
+    ------
+    ValueError
+        When a table lacks a column that varies in another one.
+    """
+    candidates = list(
+        dict.fromkeys([*KEYS, *(n for table in tables for n in swept(table.columns))])
+    )
+    everywhere = [n for n in candidates if all(n in table.columns for table in tables)]
+    varying = [n for n in candidates if n != "seed" and any(varies(t, n) for t in tables)]
+    keys = []
+    for name in varying:
+        group, _, choice = name.rpartition(".")
+        if f"{name}.choice" in varying and f"{name}.choice" in everywhere:
+            continue  # the choice says more
+        if name in everywhere:
+            keys.append(name)
+        elif not (choice == "choice" and group in everywhere):
+            lacking = next(table for table in tables if name not in table.columns)
+            other = next(table for table in tables if varies(table, name))
+            expected = f"a column {name}, which varies in {other.name}"
+            raise ValueError(f"{lacking.name}: line 1: expected {expected}, got none")
+    if any(epochs_swept(table, keys) for table in tables):
+        keys.append("epochs")
+    return keys
+
+
+def varies(table: Results, name: str) -> bool:
+    """Whether a column has more than one value."""
+    first = table.rows[0].get(name, "")
+    return any(row.get(name, "") != first for row in table.rows)
+
+
+def epochs_swept(table: Results, keys: Sequence[str]) -> bool:
+    """Whether epochs tell configurations apart: the same keys and seed are there with several.
+
+    Elsewhere a run may stop when it has learned enough, and epochs are a result.
+    """
+    if "epochs" not in table.columns:
+        return False
+    seen: dict[Values, set[str]] = {}
+    for row in table.rows:
+        if row["status"] == "completed":
+            same = (*(row.get(key, "") for key in keys), row["seed"])
+            seen.setdefault(same, set()).add(row["epochs"])
+    return any(len(epochs) > 1 for epochs in seen.values())
+
+
+def grouped(table: Results, keys: Sequence[str]) -> dict[Values, list[Row]]:
+    """Return the rows of each configuration, in the order of the first of them."""
+    groups: dict[Values, list[Row]] = {}
+    for row in table.rows:
+        groups.setdefault(tuple(row.get(key, "") for key in keys), []).append(row)
+    return groups
+
+
+def unmatched(
+    a: Results, b: Results, before: Iterable[Values], after: Iterable[Values]
+) -> list[str]:
+    """Return notes of configurations that only one of two tables has."""
+    notes = []
+    for here, there, only in ((a, b, {*before} - {*after}), (b, a, {*after} - {*before})):
+        if only:
+            shown = ", ".join("/".join(values) for values in sorted(only)[:3])
+            more = ", ..." if len(only) > 3 else ""
+            notes.append(f"{len(only)} of {here.name} not in {there.name}: {shown}{more}")
+    return notes
+
+
+def differing(a: Results, b: Results, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return what is constant in each of two tables, but not the same."""
+    names = dict.fromkeys([*KEYS, *swept(a.columns), *swept(b.columns), *SHOWN])
+    found = {}
+    for name in names:
+        if name in keys or name not in a.columns or name not in b.columns:
+            continue
+        left, right = constant(a, name), constant(b, name)
+        if None not in (left, right) and left != right:
+            found[name] = (str(left), str(right))
+    for name, pair in configured(a, b, keys).items():
+        if name.removesuffix(".name") not in found:
+            found[name] = pair
+    if not found and constant(a, "config_hash") != constant(b, "config_hash"):
+        left, right = constant(a, "config_hash"), constant(b, "config_hash")
+        if left is not None and right is not None:
+            found["config_hash"] = (left, right)
+    return found
+
+
+def constant(table: Results, name: str) -> str | None:
+    """Return the one value that a column has in all completed rows, None where it varies."""
+    rows = (row for row in table.rows if row["status"] == "completed")
+    first = next(rows, {}).get(name)
+    return first if all(row.get(name) == first for row in rows) else None
+
+
+def configured(a: Results, b: Results, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return what differs between the configurations of the first two runs that match."""
+    after = grouped(b, keys)
+    for values, rows in grouped(a, keys).items():
+        if values in after:
+            left, right = a.configuration(rows[0]), b.configuration(after[values][0])
+            names = left.keys() | right.keys() if left and right else ()
+            return {
+                name: (left.get(name, ""), right.get(name, ""))
+                for name in sorted(names)
+                if name not in keys and left.get(name) != right.get(name)
+            }
+    return {}

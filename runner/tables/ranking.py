@@ -1,0 +1,171 @@
+"""Each configuration of a table over its replicates, and which of them the data can separate."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr
+
+from runner.tables.compare import DRIFT, METRICS, Metric, by_seed, usual, valued
+from runner.tables.matching import grouped, matching_keys, varies
+from runner.tables.read import Results, Row, number
+from runner.tables.statistics import ENOUGH, LEVEL
+from runner.tables.summarize import STATISTICS, statistics
+
+Array = NDArray[np.float64]
+
+
+@dataclass
+class Summary:
+    """One metric of one configuration, over its replicates.
+
+    ``best`` and ``worst`` are the places that it may have: one after those that are beyond
+    noise before it, and before those that are beyond noise after it. Where they overlap, the
+    data cannot separate two configurations.
+    """
+
+    keys: dict[str, str]
+    metric: str
+    runs: int
+    n: int
+    mean: float | None
+    std: float | None
+    median: float | None
+    low: float | None
+    high: float | None
+    best: int = 0
+    worst: int = 0
+
+
+@dataclass
+class Ranking:
+    """The configurations of a table, the best mean first."""
+
+    name: str
+    keys: list[str]
+    summaries: list[Summary]
+    notes: list[str]
+
+
+def rank(table: Results, by: Sequence[str] = (), metrics: Sequence[str] = ()) -> Ranking:
+    """Return the configurations of a table with their statistics and places.
+
+    Parameters
+    ----------
+    by : columns that tell configurations apart; none for those that vary, except the seed.
+    metrics : names in `METRICS`; none for accuracy, or the loss where there is no accuracy.
+
+    Raises
+    ------
+    ValueError
+        When there is no such column, or nothing was measured.
+    """
+    varying = matching_keys([table])
+    keys = list(by) or varying
+    for key in keys:
+        if key not in table.columns:
+            known = ", ".join(varying) or "none varies"
+            raise ValueError(f"{table.name}: expected columns ({known}), got {key}")
+    summaries: list[Summary] = []
+    for name in metrics or usual(table)[:1]:
+        groups = {values: valued(rows, name) for values, rows in grouped(table, keys).items()}
+        if not any(groups.values()):
+            raise ValueError(f"{table.name}: expected completed runs with {name}, got none")
+        found = [
+            summarized(dict(zip(keys, values, strict=True)), name, runs, groups[values])
+            for values, runs in grouped(table, keys).items()
+        ]
+        place(found, list(groups.values()), METRICS[name])
+        summaries += sorted(found, key=lambda one: order(one, METRICS[name]))
+    pooled = [key for key in varying if key not in keys and key != f"{key}.choice"]
+    pooled = [key for key in pooled if not told_by(table, key, keys)]
+    notes = [f"over all of {', '.join(pooled)}"] if pooled else []
+    if table.missing:
+        notes.append(f"{table.missing} planned jobs have no row")
+    return Ranking(table.name, keys, summaries, notes)
+
+
+def told_by(table: Results, key: str, keys: Sequence[str]) -> bool:
+    """Whether a column follows from others."""
+    groups = grouped(table, keys).values()
+    return not any(len({row[key] for row in rows}) > 1 for rows in groups) and varies(table, key)
+
+
+def summarized(
+    keys: Mapping[str, str], metric: str, runs: Sequence[Row], rows: Sequence[Row]
+) -> Summary:
+    """Return the statistics of a configuration."""
+    values = [value for row in rows if (value := number(row, metric)) is not None]
+    found = statistics(values)
+    mean, std, median, low, high = (found[name] for name in STATISTICS)
+    counts = len(runs), len(values)
+    return Summary(dict(keys), metric, *counts, mean, std, median, low, high)
+
+
+def order(one: Summary, metric: Metric) -> tuple[bool, int, float]:
+    """Return what configurations are sorted by: place, then mean; those without a value last."""
+    mean = one.mean or 0.0
+    return one.mean is None, one.best, -mean if metric.more else mean
+
+
+def place(found: Sequence[Summary], groups: Sequence[Sequence[Row]], metric: Metric) -> None:
+    """Say which places each configuration may have.
+
+    All pairs are tested, by seed where all have the same seeds; the level is divided by
+    their number (Bonferroni), so that no place is wrong 19 times out of 20.
+    """
+    seeds = [by_seed(rows, metric.name) for rows in groups]
+    paired = not metric.time and len({frozenset(one) for one in seeds if one}) == 1
+    measured = [index for index, one in enumerate(seeds) if one]
+    values = [
+        np.array([seeds[index][seed] for seed in sorted(seeds[index])])
+        if paired
+        else np.array([float(row[metric.name]) for row in groups[index]])
+        for index in measured
+    ]
+    margin = 0.0
+    if metric.time and all((one > 0).all() for one in values):
+        values, margin = [np.log(one) for one in values], math.log(DRIFT)
+    level = LEVEL / max(1, len(values) * (len(values) - 1) / 2)
+    better, worse = separated(values, paired, margin, level)
+    first, last = (better, worse) if metric.more else (worse, better)
+    for index, above, below in zip(measured, first, last, strict=True):
+        found[index].best, found[index].worst = 1 + int(above), len(values) - int(below)
+
+
+def separated(
+    values: Sequence[Array], paired: bool, margin: float, level: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return how many others are larger, and smaller, than each beyond noise."""
+    larger, smaller = (np.zeros(len(values), dtype=np.int64) for _ in range(2))
+    sizes = np.array([len(one) for one in values])
+    means = np.array([one.sum() / len(one) for one in values])
+    centred = [one - mean for one, mean in zip(values, means, strict=True)]
+    together = np.array(centred) if paired else None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = np.array([one @ one for one in centred]) / (sizes - 1) / sizes
+        for index in range(len(values)):
+            rest = slice(index + 1, None)
+            if together is None:
+                variance = parts[rest] + parts[index]
+                own = parts[index] ** 2 / (sizes[index] - 1)
+                freedom = variance**2 / (parts[rest] ** 2 / (sizes[rest] - 1) + own)
+            else:
+                apart = together[rest] - together[index]
+                variance = np.einsum("ij,ij->i", apart, apart) / (sizes[rest] - 1) / sizes[rest]
+                freedom = sizes[rest] - 1.0
+            difference = means[rest] - means[index]
+            beyond = np.maximum(np.abs(difference) - margin, 0)
+            # Differences that scatter by rounding alone are certain.
+            error = np.where(variance <= 1e-28 * means[rest] ** 2, 0.0, np.sqrt(variance))
+            certain = np.where(beyond > 0, 0.0, 1.0)
+            p = np.where(error == 0, certain, 2 * stdtr(freedom, -beyond / error))
+            sure = (p < level) & (np.minimum(sizes[rest], sizes[index]) >= ENOUGH)
+            above, below = sure & (difference > 0), sure & (difference < 0)
+            larger[index] += np.count_nonzero(above)
+            smaller[index] += np.count_nonzero(below)
+            smaller[rest] += above
+            larger[rest] += below
+    return larger, smaller
