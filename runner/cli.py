@@ -359,8 +359,7 @@ def compare(words: Sequence[str]) -> int:
     from runner.tables.gate import parse
     from runner.tables.read import read_results
 
-    with unusable("compare"):
-        metrics = chosen_metrics(options.metric, comparing.METRICS)
+    metrics = chosen_metrics(options.metric, comparing.METRICS, "compare")
     with unusable("compare: --fail-if"):
         gates = [parse(text, comparing.METRICS) for text in options.fail_if]
     with unusable("compare"):
@@ -397,7 +396,7 @@ def summarize(words: Sequence[str]) -> int:
     from runner.tables.read import read_results
 
     with unusable("summarize"):
-        metrics = chosen_metrics(options.metric, METRICS)
+        metrics = chosen_metrics(options.metric, METRICS, "summarize")
         ranking = rank(read_results(options.table), split(options.by), metrics)
     show_ranking(ranking, options.format, terminal())
     return 0
@@ -417,13 +416,13 @@ def split(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
-def chosen_metrics(given: Sequence[str] | None, known: Collection[str]) -> list[str]:
+def chosen_metrics(given: Sequence[str] | None, known: Collection[str], where: str) -> list[str]:
     """Return the metrics that were asked for, each of which must be known."""
     names = [name for text in given or () for name in split(text)]
     for name in names:
         if name not in known:
             hint = did_you_mean(name, known)
-            raise BadInput("--metric", "one of " + ", ".join(known), name, hint=hint)
+            raise BadInput("--metric", "one of " + ", ".join(known), name, where=where, hint=hint)
     return names
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -243,7 +244,7 @@ def measure_means(
         interval = stats.bootstrap_difference(pair)
     pair = made.pair
     made.n_baseline, made.n = len(pair.baseline), len(pair.other)
-    made.baseline, made.value = float(np.mean(pair.baseline)), float(np.mean(pair.other))
+    made.baseline, made.value = stats.mean(pair.baseline), stats.mean(pair.other)
     made.change = stats.mean_difference(pair)
     made.bootstrap_low, made.bootstrap_high = interval
     if pair.enough:
@@ -300,7 +301,7 @@ def measure_times(
         return
     made.pair = pair
     made.n_baseline, made.n = len(pair.baseline), len(pair.other)
-    made.baseline, made.value = float(np.median(pair.baseline)), float(np.median(pair.other))
+    made.baseline, made.value = median(pair.baseline.tolist()), median(pair.other.tolist())
     made.change = made.value / made.baseline
     made.bootstrap_low, made.bootstrap_high = stats.bootstrap_ratio(pair)
     logs = pair.map(np.log)
@@ -451,7 +452,7 @@ def tested(gate: Gate, made: Comparison) -> Judged:
     try:
         excess, slopes = gate.excess(before, after), gate.slopes(before, after)
     except ZeroDivisionError:
-        raise ValueError(f"expected no division by zero, got {gate.text!r} of {after}") from None
+        raise ValueError(f"--fail-if: expected no division by zero, got {gate.text!r}") from None
     if excess < 0 or (excess == 0 and gate.strict):
         return Judged(gate.text, made, "does not hold", 1.0)
     if not pair.enough:

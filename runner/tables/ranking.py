@@ -129,16 +129,27 @@ def place(found: Sequence[Summary], groups: Sequence[Sequence[Row]], metric: Met
     if metric.time and all((one > 0).all() for one in values):
         values, margin = [np.log(one) for one in values], math.log(DRIFT)
     level = LEVEL / max(1, len(values) * (len(values) - 1) / 2)
-    better, worse = separated(values, paired, margin, level)
-    first, last = (better, worse) if metric.more else (worse, better)
-    for index, above, below in zip(measured, first, last, strict=True):
-        found[index].best, found[index].worst = 1 + int(above), len(values) - int(below)
+    for index in measured:
+        found[index].best, found[index].worst = 1, len(values)
+    enough = [index for index, one in enumerate(values) if len(one) >= ENOUGH]
+    larger, smaller = separated([values[index] for index in enough], paired, margin, level)
+    first, last = (larger, smaller) if metric.more else (smaller, larger)
+    for index, above, below in zip(enough, first, last, strict=True):
+        one = found[measured[index]]
+        one.best, one.worst = 1 + int(above), len(values) - int(below)
 
 
 def separated(
     values: Sequence[Array], paired: bool, margin: float, level: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return how many others are larger, and smaller, than each beyond noise."""
+    """Return how many others are larger, and smaller, than each beyond noise.
+
+    Parameters
+    ----------
+    values : of each configuration, at least two; of as many where they are paired.
+    margin : the difference that does not count.
+    level : of each test.
+    """
     larger, smaller = (np.zeros(len(values), dtype=np.int64) for _ in range(2))
     sizes = np.array([len(one) for one in values])
     means = np.array([one.sum() / len(one) for one in values])
@@ -162,8 +173,7 @@ def separated(
             error = np.where(variance <= 1e-28 * means[rest] ** 2, 0.0, np.sqrt(variance))
             certain = np.where(beyond > 0, 0.0, 1.0)
             p = np.where(error == 0, certain, 2 * stdtr(freedom, -beyond / error))
-            sure = (p < level) & (np.minimum(sizes[rest], sizes[index]) >= ENOUGH)
-            above, below = sure & (difference > 0), sure & (difference < 0)
+            above, below = (p < level) & (difference > 0), (p < level) & (difference < 0)
             larger[index] += np.count_nonzero(above)
             smaller[index] += np.count_nonzero(below)
             smaller[rest] += above

@@ -1,0 +1,199 @@
+"""Reading tables: what is damaged is refused by file and line, and text stays text."""
+
+import io
+import re
+import zipfile
+
+import numpy as np
+import pytest
+
+from runner.tables import read, store
+from runner.tables.read import number, read_results
+
+HEADER = "schema_version,run_id,status,seed,accuracy,optimizer,lr"
+ROW = "1,abc,completed,0,0.9,sgd,0.1"
+
+
+def written(tmp_path, *lines, end="\n"):
+    path = tmp_path / "results.csv"
+    path.write_bytes(("\n".join(lines) + end).encode())
+    return path
+
+
+def refused(path, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(f'{path}: {message}')}$"):
+        read_results(str(path))
+
+
+def test_a_table_is_read_as_text(tmp_path):
+    names = 'NA,007,1e5,"a ""b"",\nc", x'
+    path = written(
+        tmp_path, HEADER + ",a,b,c,d,e", f"{ROW},{names}", "1,x,failed,1,,NA,1e5,,,,,None"
+    )
+    table = read_results(str(path))
+    assert table.columns[-6:] == ["lr", "a", "b", "c", "d", "e"]
+    first, second = table.rows
+    assert [first[name] for name in "abcde"] == ["NA", "007", "1e5", 'a "b",\nc', " x"]
+    assert (number(first, "accuracy"), number(second, "accuracy")) == (0.9, None)
+    assert second["optimizer"] == "NA"
+    assert read.swept(table.columns) == ["lr", "a", "b", "c", "d", "e"]
+    assert table.folder is None
+    assert table.environment(first) is table.predictions(first) is None
+    assert table.timing(first) == []
+
+
+@pytest.mark.parametrize(("text", "value"), [("1e-3", 0.001), ("nan", None), ("-inf", None)])
+def test_numbers(tmp_path, text, value):
+    path = written(tmp_path, HEADER, f"1,abc,diverged,0,{text},sgd,0.1")
+    assert number(read_results(str(path)).rows[0], "accuracy") == value
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([HEADER, ROW, "1,abc,completed"], "line 3: expected 7 cells, got 3"),
+        ([HEADER, ROW + ",1"], "line 2: expected 7 cells, got 8"),
+        ([HEADER, ROW, "", ROW], "line 3: expected 7 cells, got 0"),
+        ([HEADER, ROW, HEADER, ROW], "line 3: expected a row, got the header again"),
+        ([HEADER + ",lr", ROW + ",1"], "line 1: expected each column once, got 'lr' twice"),
+        ([HEADER], "line 2: expected a row below the header, got none"),
+        ([HEADER, "2" + ROW[1:]], "line 2: schema_version: expected 1, got '2'"),
+        ([HEADER, ROW[1:]], "line 2: schema_version: expected 1, got ''"),
+        (
+            [HEADER.replace("schema_version", "version"), ROW],
+            "line 1: expected a column schema_version, got none",
+        ),
+        (
+            [HEADER, ROW.replace("0.9", "0,9").replace(",0.1", "")],
+            "line 2: accuracy: expected a number, got '9'",
+        ),
+        ([HEADER, ROW.replace("0.9", "1_0")], "line 2: accuracy: expected a number, got '1_0'"),
+        ([HEADER, ROW.replace("0.9", " 0.9")], "line 2: accuracy: expected a number, got ' 0.9'"),
+        ([HEADER, ROW.replace(",0,", ",0.5,")], "line 2: seed: expected a whole number, got '0.5'"),
+        (
+            [HEADER, ROW.replace("completed", "done")],
+            "line 2: status: expected one of completed, failed, diverged, interrupted, got 'done'",
+        ),
+        (
+            [HEADER, '1,"a\nb",completed,0,0.9,sgd,1', "x"],
+            "line 4: expected 7 cells, got 1",
+        ),
+        ([HEADER, ROW, '1,"a'], "line 3: expected comma-separated cells: unexpected end of data"),
+        ([HEADER, '1,"a"b,'], "line 2: expected comma-separated cells: ',' expected after '\"'"),
+        ([HEADER, ROW, "\0"], "line 3: expected text, got a zero byte"),
+    ],
+)
+def test_a_damaged_table_is_refused_with_its_line(tmp_path, lines, message):
+    refused(written(tmp_path, *lines), message)
+
+
+def test_a_row_without_its_end_may_be_cut(tmp_path):
+    path = written(tmp_path, HEADER, ROW, end="")
+    refused(path, "line 2: expected a whole row, got one without a line end")
+
+
+def test_a_table_of_this_program_cut_anywhere_is_refused(tmp_path):
+    names = HEADER.split(",")
+    rows = [dict(zip(names, ROW.split(","), strict=True)) | {"seed": seed} for seed in range(3)]
+    whole = store.csv_text(names, rows).encode()
+    path = tmp_path / "results.csv"
+    row_ends = [index + 1 for index, byte in enumerate(whole) if byte == ord("\n")]
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        if length in row_ends[1:]:
+            assert len(read_results(str(path)).rows) == row_ends.index(length)
+        else:
+            with pytest.raises(ValueError, match=r"results\.csv: line \d: expected"):
+                read_results(str(path))
+
+
+def test_only_plain_local_files_of_bounded_size_are_read(tmp_path, monkeypatch):
+    given = "https://example.org/results.csv"
+    with pytest.raises(ValueError, match=f"^{given}: expected a local file or folder, got a URL$"):
+        read_results(given)
+    refused(tmp_path / "none.csv", "expected a file, got none")
+    message = "expected the folder of a run or of a sweep, got no results.csv"
+    refused(tmp_path, message)
+    (tmp_path / "x.csv.gz").write_bytes(b"\x1f\x8b\x08\x00")
+    refused(tmp_path / "x.csv.gz", "line 1: expected UTF-8 text, got other bytes")
+    path = written(tmp_path, HEADER, ROW)
+    monkeypatch.setattr(read, "LIMIT", 50)
+    refused(path, "expected at most 50 bytes, got more")
+
+
+def test_a_folder_in_the_place_of_a_file(tmp_path):
+    (tmp_path / "results.csv").mkdir()
+    with pytest.raises(ValueError, match=r"results\.csv: expected a file, got a folder$"):
+        read_results(str(tmp_path))
+
+
+def test_a_sweep_is_read_with_its_plan(tmp_path):
+    written(
+        tmp_path,
+        HEADER + ",epochs",
+        "1,a,completed,0,0.9,sgd,,7",
+        "1,b,completed,1,0.8,sgd,,9",
+    )
+    plan = "run_id,config_hash,data_hash,weights_hash,code_version,epochs,seed,x"
+    rows = [f"{run_id},,,,,20,{seed},1e5" for seed, run_id in enumerate("abc")]
+    (tmp_path / "plan.csv").write_text("\n".join([plan, *rows, ""]))
+    table = read_results(str(tmp_path))
+    assert [row["epochs"] for row in table.rows] == ["20", "20"]  # not where they stopped
+    assert [row["x"] for row in table.rows] == ["1e5", "1e5"]
+    assert (table.missing, table.columns[-1]) == (1, "x")
+    assert table.run_folder(table.rows[1]) == tmp_path / "jobs" / "b"
+
+
+def npz(**arrays):
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    return content.getvalue()
+
+
+def test_decisions_are_read_and_checked(tmp_path, monkeypatch):
+    path = tmp_path / "predictions.npz"
+    t = np.arange(3)
+    path.write_bytes(npz(t=t, predicted=t, y=np.zeros((3, 10))))
+    assert read.read_decisions(path)["t"].tolist() == [0, 1, 2]
+    path.write_bytes(npz(y=t))
+    assert read.read_decisions(path) is None  # of a regression
+    for content, got in (
+        (b"PK", "BadZipFile"),
+        (npz(t=t, predicted=t)[:-40], "BadZipFile"),
+        (npz(t=np.array([{}]), predicted=t), "ValueError"),
+        (npz(t=t, predicted=t[:2]), r"\(3,\) and \(2,\)"),
+        (npz(t=t, predicted=t / 2), r"\(3,\) and \(3,\)"),
+    ):
+        path.write_bytes(content)
+        expected = "expected labels t and decisions predicted"
+        with pytest.raises(ValueError, match=rf"predictions\.npz: {expected}, got {got}$"):
+            read.read_decisions(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("t", "predicted"):
+            archive.writestr(f"{name}.npy", bytes(1_000_000))
+    monkeypatch.setattr(read, "LIMIT", 100_000)
+    with pytest.raises(ValueError, match="expected labels"):
+        read.read_decisions(path)  # it would inflate to more
+
+
+def test_json_and_configurations_are_checked(tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text('{"a": 1,\n "b": }')
+    with pytest.raises(ValueError, match=r"run\.json: line 2: expected JSON, got Expecting value"):
+        read.read_json(path)
+    path.write_text("[" * 100_000)
+    with pytest.raises(ValueError, match=r"run\.json: line 1: expected JSON"):
+        read.read_json(path)
+    path = tmp_path / "config.yaml"
+    path.write_text("optimizer:\n  params: {lr: 0.1, decay: null}\nseed: 3\nhydra: {x: 1}\n")
+    values = {"optimizer.params.lr": "0.1", "optimizer.params.decay": ""}
+    assert read.read_configuration(path) == values
+    path.write_text("a: &a [1]\nb: *a\n")
+    with pytest.raises(ValueError, match="expected values, got references to others"):
+        read.read_configuration(path)
+    path.write_text("a: [\n")
+    with pytest.raises(ValueError, match=r"config\.yaml: expected YAML, got ParserError"):
+        read.read_configuration(path)
+    path.write_text("".join(f"k{index}: 1\n" for index in range(10_002)))
+    with pytest.raises(ValueError, match="expected at most 10,000 values, got more"):
+        read.read_configuration(path)
