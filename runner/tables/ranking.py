@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtr
 
 from runner.tables.compare import DRIFT, METRICS, Metric, by_seed, usual, valued
-from runner.tables.matching import grouped, matching_keys, varies
+from runner.tables.matching import grouped, matching_keys
 from runner.tables.read import Results, Row, number
 from runner.tables.statistics import ENOUGH, LEVEL
 from runner.tables.summarize import STATISTICS, statistics
@@ -79,8 +79,7 @@ def rank(table: Results, by: Sequence[str] = (), metrics: Sequence[str] = ()) ->
         ]
         place(found, list(groups.values()), METRICS[name])
         summaries += sorted(found, key=lambda one: order(one, METRICS[name]))
-    pooled = [key for key in varying if key not in keys and key != f"{key}.choice"]
-    pooled = [key for key in pooled if not told_by(table, key, keys)]
+    pooled = [key for key in varying if key not in keys and not told_by(table, key, keys)]
     notes = [f"over all of {', '.join(pooled)}"] if pooled else []
     if table.missing:
         notes.append(f"{table.missing} planned jobs have no row")
@@ -90,7 +89,7 @@ def rank(table: Results, by: Sequence[str] = (), metrics: Sequence[str] = ()) ->
 def told_by(table: Results, key: str, keys: Sequence[str]) -> bool:
     """Whether a column follows from others."""
     groups = grouped(table, keys).values()
-    return not any(len({row[key] for row in rows}) > 1 for rows in groups) and varies(table, key)
+    return all(len({row.get(key, "") for row in rows}) == 1 for rows in groups)
 
 
 def summarized(
