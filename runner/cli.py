@@ -356,12 +356,13 @@ def compare(words: Sequence[str]) -> int:
     from runner.report.comparison import gate_line, show_comparison
     from runner.report.terminal import terminal
     from runner.tables import compare as comparing
+    from runner.tables.comparison import METRICS
     from runner.tables.gate import parse
-    from runner.tables.read import read_results
+    from runner.tables.results import read_results
 
-    metrics = chosen_metrics(options.metric, comparing.METRICS, "compare")
+    metrics = chosen_metrics(options.metric, METRICS, "compare")
     with unusable("compare: --fail-if"):
-        gates = [parse(text, comparing.METRICS) for text in options.fail_if]
+        gates = [parse(text, METRICS) for text in options.fail_if]
     with unusable("compare"):
         tables = [read_results(given) for given in options.tables]
         outcome = comparing.compare(tables, metrics, gates, any_machine=options.any_machine)
@@ -391,12 +392,12 @@ def summarize(words: Sequence[str]) -> int:
 
     from runner.report.comparison import show_ranking
     from runner.report.terminal import terminal
-    from runner.tables.compare import METRICS
+    from runner.tables.comparison import METRICS
     from runner.tables.ranking import rank
-    from runner.tables.read import read_results
+    from runner.tables.results import read_results
 
+    metrics = chosen_metrics(options.metric, METRICS, "summarize")
     with unusable("summarize"):
-        metrics = chosen_metrics(options.metric, METRICS, "summarize")
         ranking = rank(read_results(options.table), split(options.by), metrics)
     show_ranking(ranking, options.format, terminal())
     return 0

@@ -222,25 +222,20 @@ def test_a_mistake_is_one_line(here, capsys, words):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is counted otherwise")
-def test_a_table_of_ten_thousand_rows(tmp_path, made):
-    """Twice the time and all of the memory that is promised: other tests run beside it."""
-    rng = np.random.default_rng(0)
+def test_a_table_of_ten_thousand_rows_is_small_in_memory(tmp_path, made):
     row = pd.read_csv(made / GOOD / "results.csv", dtype=str).iloc[:1]
     table = pd.concat([row] * 10_000, ignore_index=True)
     table["lr"] = np.repeat(np.arange(1000), 10).astype(str)
     table["seed"] = np.tile(np.arange(10), 1000).astype(str)
-    for name in "ab":
-        table["accuracy"] = rng.normal(0.9, 0.01, 10_000)
+    for seed, name in enumerate("ab"):
+        table["accuracy"] = np.random.default_rng(seed).normal(0.9, 0.01, 10_000)
         table.to_csv(tmp_path / f"{name}.csv", index=False, lineterminator="\n")
     code = (
-        "import resource, sys\nfrom runner.cli import main\nstatus = main(sys.argv[1:])\n"
-        "used = resource.getrusage(resource.RUSAGE_SELF)\n"
-        "print(status, used.ru_utime + used.ru_stime, used.ru_maxrss)"
+        "import sys\nfrom runner.cli import main\nstatus = main(sys.argv[1:])\n"
+        "print([line for line in open('/proc/self/status') if line[:5] == 'VmHWM'][0], status)"
     )
-    for words in (["compare", "a.csv", "b.csv"], ["summarize", "a.csv"]):
-        command = [sys.executable, "-c", code, *words]
-        out = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-        status, seconds, kilobytes = out.stdout.splitlines()[-1].split()
-        assert status == "0"
-        assert float(seconds) <= 4
-        assert int(kilobytes) <= 300_000
+    command = [sys.executable, "-c", code, "compare", "a.csv", "b.csv"]
+    out = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    kilobytes, _, status = out.stdout.split()[-3:]
+    assert (status, int(kilobytes) <= 300_000) == ("0", True)
+    assert "underpowered, 1,8" in out.stdout  # of 2,000 rows of noise, and none called different

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 
 from runner.report import formats
 from runner.report.terminal import grid, print_text
-from runner.tables.compare import VERDICTS, Comparison, Judged, Outcome
+from runner.tables.comparison import VERDICTS, Comparison, Judged, Outcome
 from runner.tables.ranking import Ranking, Summary
 
 MOST = 50  # rows on the terminal
+DISPENSABLE = ("effect", "std", "median", "p", "value", "n", "baseline")  # the first of them most
 NUMBERS = (
     *("method", "baseline", "value", "change", "low", "high", "bootstrap_low", "bootstrap_high"),
     *("effect", "n_baseline", "n", "p", "p_holm", "needed", "verdict", "note"),
@@ -40,7 +42,7 @@ def show_comparison(outcome: Outcome, form: str, console: Console) -> None:
             print_text(console, f"         {name}: {before or 'none'} -> {after or 'none'}")
     shown = sorted(found, key=lambda made: VERDICTS.index(made.verdict))[:MOST]
     shown = found if len(found) <= MOST else shown
-    console.print(grid(heads, [comparison_cells(made, several) for made in shown], left))
+    print_fitting(console, heads, [comparison_cells(made, several) for made in shown], left)
     if len(found) > MOST:
         print_text(console, f"... and {len(found) - MOST:,} more: --format csv has all")
     for note in remarks(outcome):
@@ -49,6 +51,22 @@ def show_comparison(outcome: Outcome, form: str, console: Console) -> None:
     verdicts = [f"{counts[verdict]:,} {verdict}" for verdict in VERDICTS if counts[verdict]]
     alone = len(counts) == 1 and len(found) == 1
     print_text(console, next(iter(counts)) if alone else ", ".join(verdicts))
+
+
+def print_fitting(
+    console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]], left: int
+) -> None:
+    """Print a table, without what can best be missed where the terminal is too narrow."""
+    unlimited = console.options.update(max_width=10_000)
+    for count in range(len(DISPENSABLE) + 1):
+        missing = [head for head in heads[left:] if head in DISPENSABLE[:count]]
+        kept = [i for i, head in enumerate(heads) if i < left or head not in missing]
+        table = grid([heads[i] for i in kept], ([row[i] for i in kept] for row in rows), left)
+        if Measurement.get(console, unlimited, table).maximum <= console.width:
+            break
+    console.print(table)
+    if missing:
+        print_text(console, f"not shown for want of room: {', '.join(missing)}")
 
 
 def comparison_heads(outcome: Outcome, several: bool) -> tuple[list[str], int]:
@@ -174,7 +192,7 @@ def show_ranking(ranking: Ranking, form: str, console: Console) -> None:
         write = formats.markdown if form == "markdown" else formats.latex
         print(write(heads, cells, len(text)), end="")
         return
-    console.print(grid(heads, cells[:MOST], len(text)))
+    print_fitting(console, heads, cells[:MOST], len(text))
     if len(cells) > MOST:
         print_text(console, f"... and {len(cells) - MOST:,} more: --format csv has all")
     for note in ranking.notes:

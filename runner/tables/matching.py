@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from runner.tables.read import Results, Row, swept
+from runner.tables.results import Results, swept
+from runner.tables.strict import Row
 
 # What tells configurations apart, beside a sweep's own columns.
 KEYS = (
@@ -46,8 +47,7 @@ def matching_keys(tables: Sequence[Results]) -> list[str]:
 
 def varies(table: Results, name: str) -> bool:
     """Whether a column has more than one value."""
-    first = table.rows[0].get(name, "")
-    return any(row.get(name, "") != first for row in table.rows)
+    return len({row.get(name, "") for row in table.rows}) > 1
 
 
 def epochs_swept(table: Results, keys: Sequence[str]) -> bool:
@@ -88,29 +88,25 @@ def unmatched(
 
 def differing(a: Results, b: Results, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Return what is constant in each of two tables, but not the same."""
-    names = dict.fromkeys([*KEYS, *swept(a.columns), *swept(b.columns), *SHOWN])
-    found = {}
-    for name in names:
-        if name in keys or name not in a.columns or name not in b.columns:
-            continue
-        left, right = constant(a, name), constant(b, name)
-        if None not in (left, right) and left != right:
-            found[name] = (str(left), str(right))
+    told = "config_hash"
+    names = dict.fromkeys([*KEYS, *swept(a.columns), *swept(b.columns), *SHOWN, told])
+    left, right = (constants(table, [n for n in names if n not in keys]) for table in (a, b))
+    both = {name: (left[name], right[name]) for name in names if name in left and name in right}
+    found = {name: pair for name, pair in both.items() if pair[0] != pair[1] and name != told}
     for name, pair in configured(a, b, keys).items():
         if name.removesuffix(".name") not in found:
             found[name] = pair
-    if not found and constant(a, "config_hash") != constant(b, "config_hash"):
-        left, right = constant(a, "config_hash"), constant(b, "config_hash")
-        if left is not None and right is not None:
-            found["config_hash"] = (left, right)
+    if not found and told in both and both[told][0] != both[told][1]:
+        found[told] = both[told]
     return found
 
 
-def constant(table: Results, name: str) -> str | None:
-    """Return the one value that a column has in all completed rows, None where it varies."""
-    rows = (row for row in table.rows if row["status"] == "completed")
-    first = next(rows, {}).get(name)
-    return first if all(row.get(name) == first for row in rows) else None
+def constants(table: Results, names: Iterable[str]) -> dict[str, str]:
+    """Return the columns that have one value in all completed rows, with it."""
+    rows = [row for row in table.rows if row["status"] == "completed"]
+    there = [name for name in names if name in table.columns]
+    values = {name: {row.get(name, "") for row in rows} for name in there}
+    return {name: one.pop() for name, one in values.items() if len(one) == 1}
 
 
 def configured(a: Results, b: Results, keys: Sequence[str]) -> dict[str, tuple[str, str]]:

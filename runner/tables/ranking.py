@@ -1,17 +1,20 @@
 """Each configuration of a table over its replicates, and which of them the data can separate."""
 
+import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-from runner.tables.compare import DRIFT, METRICS, Metric, by_seed, usual, valued
+from runner.tables.compare import by_seed, usual, valued
+from runner.tables.comparison import DRIFT, METRICS, Metric
 from runner.tables.matching import grouped, matching_keys
-from runner.tables.read import Results, Row, number
+from runner.tables.results import Results
 from runner.tables.statistics import ENOUGH, LEVEL
+from runner.tables.strict import Row
 from runner.tables.summarize import STATISTICS, statistics
 
 Array = NDArray[np.float64]
@@ -66,24 +69,25 @@ def rank(table: Results, by: Sequence[str] = (), metrics: Sequence[str] = ()) ->
     keys = list(by) or varying
     for key in keys:
         if key not in table.columns:
+            near = difflib.get_close_matches(key, table.columns, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else ""
             known = ", ".join(varying) or "none varies"
-            raise ValueError(f"{table.name}: expected columns ({known}), got {key}")
+            raise ValueError(f"{table.name}: expected columns ({known}), got {key}{hint}")
+    groups = grouped(table, keys)
     summaries: list[Summary] = []
     for name in metrics or usual(table)[:1]:
-        groups = {values: valued(rows, name) for values, rows in grouped(table, keys).items()}
-        if not any(groups.values()):
+        measured = [valued(rows, name) for rows in groups.values()]
+        if not any(measured):
             raise ValueError(f"{table.name}: expected completed runs with {name}, got none")
         found = [
-            summarized(dict(zip(keys, values, strict=True)), name, runs, groups[values])
-            for values, runs in grouped(table, keys).items()
+            summarized(dict(zip(keys, values, strict=True)), name, len(groups[values]), rows)
+            for values, rows in zip(groups, measured, strict=True)
         ]
-        place(found, list(groups.values()), METRICS[name])
+        place(found, measured, METRICS[name])
         summaries += sorted(found, key=lambda one: order(one, METRICS[name]))
     pooled = [key for key in varying if key not in keys and not told_by(table, key, keys)]
     notes = [f"over all of {', '.join(pooled)}"] if pooled else []
-    if table.missing:
-        notes.append(f"{table.missing} planned jobs have no row")
-    return Ranking(table.name, keys, summaries, notes)
+    return Ranking(table.name, keys, summaries, [*notes, *table.shortfall()])
 
 
 def told_by(table: Results, key: str, keys: Sequence[str]) -> bool:
@@ -92,15 +96,11 @@ def told_by(table: Results, key: str, keys: Sequence[str]) -> bool:
     return all(len({row.get(key, "") for row in rows}) == 1 for rows in groups)
 
 
-def summarized(
-    keys: Mapping[str, str], metric: str, runs: Sequence[Row], rows: Sequence[Row]
-) -> Summary:
-    """Return the statistics of a configuration."""
-    values = [value for row in rows if (value := number(row, metric)) is not None]
-    found = statistics(values)
+def summarized(keys: dict[str, str], metric: str, runs: int, rows: Sequence[Row]) -> Summary:
+    """Return the statistics of a configuration, some of whose runs have the metric."""
+    found = statistics([float(row[metric]) for row in rows])
     mean, std, median, low, high = (found[name] for name in STATISTICS)
-    counts = len(runs), len(values)
-    return Summary(dict(keys), metric, *counts, mean, std, median, low, high)
+    return Summary(keys, metric, runs, len(rows), mean, std, median, low, high)
 
 
 def order(one: Summary, metric: Metric) -> tuple[bool, int, float]:

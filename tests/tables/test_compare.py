@@ -10,7 +10,7 @@ import scipy.stats
 from runner.tables.compare import compare
 from runner.tables.gate import parse
 from runner.tables.matching import KEYS
-from runner.tables.read import Results
+from runner.tables.results import Results
 
 METRICS = ("accuracy", "test_loss", "fit_seconds", "images_per_second", "inference_seconds")
 
@@ -25,7 +25,8 @@ def table(name, metric, *groups, folder=None, **more):
         for key, values in enumerate(groups)
         for seed, value in enumerate(values)
     ]
-    return Results(name, rows, list(rows[0]), folder)
+    sweep = folder is not None and (folder / "plan.csv").exists()
+    return Results(name, rows, list(rows[0]), folder, sweep)
 
 
 def one(a, b, *metrics, **options):
@@ -186,7 +187,7 @@ class TestTimes:
     @pytest.mark.parametrize("repeats", [5, 20])
     def test_identical_runs_are_seldom_called_different(self, tmp_path, repeats):
         rng = np.random.default_rng(repeats)
-        called = 0
+        called = stopped = 0
         for pair in range(100):
             luck = rng.normal(1, 0.02, 2)  # of each process, which its repeats share
             noise = rng.lognormal(0, 0.05, (2, repeats))
@@ -194,8 +195,11 @@ class TestTimes:
                 self.run(tmp_path / f"{n}{pair}", 0.1 * luck[i] * noise[i])
                 for i, n in enumerate("ab")
             )
-            called += one(a, b).verdict in ("better", "worse")
+            outcome = compare([a, b], gates=[parse("images_per_second < baseline", METRICS)])
+            called += outcome.comparisons[0].verdict in ("better", "worse")
+            stopped += outcome.gates[0].state == "holds"
         assert called <= 5
+        assert stopped <= 5
 
     def test_twice_the_time_is_found(self, tmp_path):
         rng = np.random.default_rng(0)
@@ -206,6 +210,26 @@ class TestTimes:
         assert made.method == "ratio of medians over repeats"
         assert made.bootstrap_low < made.change < made.bootstrap_high < 0.6
         assert one(a, b, "images_per_second").change == pytest.approx(0.5, rel=0.1)
+
+    @pytest.mark.parametrize(("seconds", "state"), [(0.105, "does not hold"), (0.13, "holds")])
+    def test_a_gate_may_leave_room_for_drift_itself(self, tmp_path, seconds, state):
+        rng = np.random.default_rng(1)
+        a = self.run(tmp_path / "a", rng.normal(0.1, 0.0005, 9))
+        b = self.run(tmp_path / "b", rng.normal(seconds, 0.0005, 9))
+        gate = parse("images_per_second < 0.9 * baseline", METRICS)
+        assert compare([a, b], gates=[gate]).gates[0].state == state
+
+    def test_a_sweep_over_several_machines_is_compared_with_one_over_the_same(self, tmp_path):
+        tables = []
+        for name, cpus in (("a", "xyxy"), ("b", "zzzz")):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "plan.csv").touch()
+            for seed, cpu in enumerate(cpus):
+                self.folder(tmp_path / name / "jobs" / f"0-{seed}", [1.0], cpu=cpu)
+            tables.append(table(name, "fit_seconds", [1, 1.1, 1.2, 1.3], folder=tmp_path / name))
+        assert one(tables[0], tables[0]).verdict == "no difference"
+        assert one(*tables).verdict == "not comparable"
+        assert one(*tables).note == "other cpu x / y / z"
 
     def test_less_than_a_machine_drifts_is_no_difference(self, tmp_path):
         a = self.run(tmp_path / "a", [0.1, 0.1001, 0.1002])
@@ -285,7 +309,21 @@ class TestSingleRuns:
         assert (made.method, made.n, made.verdict) == ("McNemar", 1000, "worse")
         assert made.p == pytest.approx(scipy.stats.binomtest(20, 60, 0.5).pvalue, rel=1e-10)
         assert made.change == pytest.approx(-0.02)
-        assert made.bootstrap_low == pytest.approx(made.low, abs=2e-3)
+        exact = scipy.stats.binomtest(20, 60, 0.5).proportion_ci(method="exact")
+        expected = [(2 * share - 1) * 60 / 1000 for share in (exact.low, exact.high)]
+        assert [made.low, made.high] == pytest.approx(expected, rel=1e-9)
+        assert made.bootstrap_low == pytest.approx(made.low, abs=3e-3)
+
+    def test_a_gate_on_decisions_holds_no_sooner_than_the_exact_test(self, tmp_path):
+        t = np.zeros(1000, dtype=int)
+        a = self.run(tmp_path / "a", t, t)
+        for wrong, verdict, state in ((5, "no difference", "within noise"), (7, "worse", "holds")):
+            b = self.run(tmp_path / f"b{wrong}", t, (np.arange(1000) < wrong).astype(int))
+            outcome = compare([a, b], gates=[parse("accuracy < baseline", METRICS)])
+            found = outcome.comparisons[0].verdict, outcome.gates[0].state
+            assert found == (verdict, state)
+        gates = [parse("accuracy < baseline + 0.01", METRICS)]  # a gain was wanted
+        assert compare([a, a], gates=gates).gates[0].state == "holds"
 
     def test_other_samples_are_not_the_same(self, tmp_path):
         t = np.arange(10)
@@ -318,7 +356,7 @@ class TestGates:
         return compare([table("a", "accuracy", *a), table("b", "accuracy", *b)], gates=gates).gates
 
     def test_a_gate_holds_beyond_noise_alone(self):
-        rng = np.random.default_rng(7)
+        rng = np.random.default_rng(8)
         a = rng.normal(0.9, 0.01, 10)
         drop, noise = [a - 0.02 + rng.normal(0, 0.005, 10)], [a + rng.normal(-0.004, 0.02, 10)]
         text = "accuracy < baseline - 0.002"

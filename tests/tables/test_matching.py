@@ -3,7 +3,7 @@ import re
 import pytest
 
 from runner.tables.matching import differing, matching_keys, unmatched
-from runner.tables.read import Results
+from runner.tables.results import Results
 
 BASE = {"run_id": "r", "status": "completed", "seed": "0", "epochs": "3", "optimizer": "sgd"}
 

@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 
 from runner.tables.ranking import rank
-from runner.tables.read import Results
+from runner.tables.results import Results
 
 
 def table(*groups, metric="accuracy", shift=0, **more):
@@ -94,11 +94,11 @@ def test_by_some_keys_is_over_all_of_the_others():
     assert [one.n for one in ranking.summaries] == [4, 4]
     assert ranking.notes == ["over all of lr"]
     whole.missing = 3
-    assert rank(whole).notes == ["3 planned jobs have no row"]
+    assert rank(whole).notes == ["a: 3 planned jobs have no row"]
 
 
 def test_what_is_not_there_is_said():
-    message = "a: expected columns (lr), got rl"
+    message = "a: expected columns (lr), got rl; did you mean lr?"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         rank(table([0.1], [0.2]), ["rl"])
     message = "a: expected completed runs with test_loss, got none"

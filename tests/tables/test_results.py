@@ -1,14 +1,11 @@
 """Reading tables: what is damaged is refused by file and line, and text stays text."""
 
-import io
 import re
-import zipfile
 
-import numpy as np
 import pytest
 
-from runner.tables import read, store
-from runner.tables.read import number, read_results
+from runner.tables import store, strict
+from runner.tables.results import number, read_results, swept
 
 HEADER = "schema_version,run_id,status,seed,accuracy,optimizer,lr"
 ROW = "1,abc,completed,0,0.9,sgd,0.1"
@@ -36,7 +33,7 @@ def test_a_table_is_read_as_text(tmp_path):
     assert [first[name] for name in "abcde"] == ["NA", "007", "1e5", 'a "b",\nc', " x"]
     assert (number(first, "accuracy"), number(second, "accuracy")) == (0.9, None)
     assert second["optimizer"] == "NA"
-    assert read.swept(table.columns) == ["lr", "a", "b", "c", "d", "e"]
+    assert swept(table.columns) == ["lr", "a", "b", "c", "d", "e"]
     assert table.folder is None
     assert table.environment(first) is table.predictions(first) is None
     assert table.timing(first) == []
@@ -113,7 +110,7 @@ def test_only_plain_local_files_of_bounded_size_are_read(tmp_path, monkeypatch):
     (tmp_path / "x.csv.gz").write_bytes(b"\x1f\x8b\x08\x00")
     refused(tmp_path / "x.csv.gz", "line 1: expected UTF-8 text, got other bytes")
     path = written(tmp_path, HEADER, ROW)
-    monkeypatch.setattr(read, "LIMIT", 50)
+    monkeypatch.setattr(strict, "LIMIT", 50)
     refused(path, "expected at most 50 bytes, got more")
 
 
@@ -137,59 +134,7 @@ def test_a_sweep_is_read_with_its_plan(tmp_path):
     assert [row["epochs"] for row in table.rows] == ["20", "20"]  # not where they stopped
     assert [row["x"] for row in table.rows] == ["1e5", "1e5"]
     assert (table.missing, table.columns[-1]) == (1, "x")
-    assert table.run_folder(table.rows[1]) == tmp_path / "jobs" / "b"
-
-
-def npz(**arrays):
-    content = io.BytesIO()
-    np.savez(content, **arrays)
-    return content.getvalue()
-
-
-def test_decisions_are_read_and_checked(tmp_path, monkeypatch):
-    path = tmp_path / "predictions.npz"
-    t = np.arange(3)
-    path.write_bytes(npz(t=t, predicted=t, y=np.zeros((3, 10))))
-    assert read.read_decisions(path)["t"].tolist() == [0, 1, 2]
-    path.write_bytes(npz(y=t))
-    assert read.read_decisions(path) is None  # of a regression
-    for content, got in (
-        (b"PK", "BadZipFile"),
-        (npz(t=t, predicted=t)[:-40], "BadZipFile"),
-        (npz(t=np.array([{}]), predicted=t), "ValueError"),
-        (npz(t=t, predicted=t[:2]), r"\(3,\) and \(2,\)"),
-        (npz(t=t, predicted=t / 2), r"\(3,\) and \(3,\)"),
-    ):
-        path.write_bytes(content)
-        expected = "expected labels t and decisions predicted"
-        with pytest.raises(ValueError, match=rf"predictions\.npz: {expected}, got {got}$"):
-            read.read_decisions(path)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in ("t", "predicted"):
-            archive.writestr(f"{name}.npy", bytes(1_000_000))
-    monkeypatch.setattr(read, "LIMIT", 100_000)
-    with pytest.raises(ValueError, match="expected labels"):
-        read.read_decisions(path)  # it would inflate to more
-
-
-def test_json_and_configurations_are_checked(tmp_path):
-    path = tmp_path / "run.json"
-    path.write_text('{"a": 1,\n "b": }')
-    with pytest.raises(ValueError, match=r"run\.json: line 2: expected JSON, got Expecting value"):
-        read.read_json(path)
-    path.write_text("[" * 100_000)
-    with pytest.raises(ValueError, match=r"run\.json: line 1: expected JSON"):
-        read.read_json(path)
-    path = tmp_path / "config.yaml"
-    path.write_text("optimizer:\n  params: {lr: 0.1, decay: null}\nseed: 3\nhydra: {x: 1}\n")
-    values = {"optimizer.params.lr": "0.1", "optimizer.params.decay": ""}
-    assert read.read_configuration(path) == values
-    path.write_text("a: &a [1]\nb: *a\n")
-    with pytest.raises(ValueError, match="expected values, got references to others"):
-        read.read_configuration(path)
-    path.write_text("a: [\n")
-    with pytest.raises(ValueError, match=r"config\.yaml: expected YAML, got ParserError"):
-        read.read_configuration(path)
-    path.write_text("".join(f"k{index}: 1\n" for index in range(10_002)))
-    with pytest.raises(ValueError, match="expected at most 10,000 values, got more"):
-        read.read_configuration(path)
+    assert table.shortfall() == [f"{tmp_path}: 1 planned jobs have no row"]
+    (tmp_path / "jobs" / "b").mkdir(parents=True)
+    (tmp_path / "jobs" / "b" / "run.json").write_text('{"environment": {"cpu": "x"}}')
+    assert [table.environment(row) for row in table.rows] == [None, {"cpu": "x"}]

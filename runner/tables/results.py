@@ -1,0 +1,125 @@
+"""A table of results as text, and the folder that it was read from."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.tables import store, strict
+from runner.tables.columns import RESULTS
+from runner.tables.strict import STATUSES, Array, Row
+
+NEEDED = ("schema_version", "run_id", "status", "seed")
+PLANNED = ("run_id", "config_hash", "data_hash", "weights_hash", "code_version")
+
+
+@dataclass
+class Results:
+    """A table of results: its rows as text, and the folder it belongs to, where it has one.
+
+    Attributes
+    ----------
+    name : the path as it was given.
+    columns : in the order of the file; a sweep's swept keys are among them.
+    folder : of the run or of the sweep; None for a file alone.
+    sweep : whether the folder is a sweep's, with each run in a folder of its own.
+    missing : planned jobs of a sweep that have no row.
+    """
+
+    name: str
+    rows: list[Row]
+    columns: list[str]
+    folder: Path | None = None
+    sweep: bool = False
+    missing: int = 0
+
+    def shortfall(self) -> list[str]:
+        """Return notes of what is not there, or did not complete."""
+        notes = [f"{self.name}: {self.missing} planned jobs have no row"] if self.missing else []
+        counts = Counter(row["status"] for row in self.rows)
+        ended = [f"{counts[status]} {status}" for status in STATUSES[1:] if counts[status]]
+        return [*notes, f"{self.name}: {', '.join(ended)}"] if ended else notes
+
+    def environment(self, row: Row) -> dict[str, Any] | None:
+        """Return where a row's run happened, as far as it is recorded."""
+        path = self._file(row, store.RECORD)
+        record = strict.read_json(path) if path else None
+        return record.get("environment") if isinstance(record, dict) else None
+
+    def timing(self, row: Row) -> list[Row]:
+        """Return the rows of a run's timing.csv, none where there is no such file."""
+        path = self._file(row, "timing.csv")
+        return strict.read_csv(path, "timing") if path else []
+
+    def predictions(self, row: Row) -> dict[str, Array] | None:
+        """Return the labels and the decisions of a run, None where there are none."""
+        path = self._file(row, "predictions.npz")
+        return strict.read_decisions(path) if path else None
+
+    def configuration(self, row: Row) -> dict[str, str]:
+        """Return a run's configuration by dotted names, empty where it is not recorded."""
+        path = self._file(row, ".hydra/config.yaml")
+        return strict.read_configuration(path) if path else {}
+
+    def _file(self, row: Row, name: str) -> Path | None:
+        """Return a file of a row's run, None where it is not there."""
+        if self.folder is None:
+            return None
+        job = store.job_folder(row["run_id"]) if self.sweep else ""
+        path = self.folder / job / name
+        return path if path.exists() else None
+
+
+def read_results(given: str) -> Results:
+    """Return the table of a results file, or of the folder of a run or of a sweep.
+
+    Raises
+    ------
+    ValueError
+        Naming file and line, where it is not one or is damaged.
+    """
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", given):
+        raise ValueError(f"{given}: expected a local file or folder, got a URL")
+    path = Path(given)
+    if not path.is_dir():
+        rows = strict.read_csv(path, "results", NEEDED)
+        return Results(given, rows, list(rows[0]))
+    file, sweep = path / "results.csv", store.is_sweep(path)
+    if not file.exists():
+        expected = "a sweep with results" if sweep else "the folder of a run or of a sweep"
+        raise ValueError(f"{given}: expected {expected}, got no results.csv")
+    rows = strict.read_csv(file, "results", NEEDED)
+    results = Results(given, rows, list(rows[0]), path, sweep)
+    if sweep:
+        take_plan(results, path / store.PLAN)
+    return results
+
+
+def take_plan(results: Results, path: Path) -> None:
+    """Put the planned values of swept keys in the place of what the runs made of them.
+
+    An early stop makes fewer epochs than were planned; the plan tells configurations apart.
+    """
+    plan = {row["run_id"]: row for row in strict.read_csv(path)}
+    swept = [name for name in next(iter(plan.values())) if name not in (*PLANNED, "seed")]
+    for row in results.rows:
+        if row["run_id"] in plan:
+            row.update({name: plan[row["run_id"]][name] for name in swept})
+    results.columns += [name for name in swept if name not in results.columns]
+    results.missing = len(plan.keys() - {row["run_id"] for row in results.rows})
+
+
+def number(row: Mapping[str, str], name: str) -> float | None:
+    """Return a cell as a number; None where it is empty, absent or not finite."""
+    text = row.get(name, "")
+    value = float(text) if text else math.nan
+    return value if math.isfinite(value) else None
+
+
+def swept(columns: Sequence[str]) -> list[str]:
+    """Return the columns that are none of results.csv's: swept keys."""
+    known = {column.name for column in RESULTS}
+    return [name for name in columns if name not in known]
