@@ -408,7 +408,7 @@ def unusable(where: str) -> Iterator[None]:
     """Turn a complaint about a table or a gate into bad input."""
     try:
         yield
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise BadInput.because("", error, where=where) from error
 
 

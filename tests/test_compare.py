@@ -82,7 +82,8 @@ def test_a_true_drop_fails_the_gate_which_is_named(here, capsys):
 def test_two_seeds_are_underpowered(here, capsys):
     assert main(["compare", GOOD, TWO, "--metric", "accuracy", *GATE]) == 0
     out = capsys.readouterr().out
-    assert re.search(r"accuracy +underpowered: \d+ would do", out)
+    assert re.search(r"accuracy +underpowered \(\d+\)", out)
+    assert "underpowered (n): n replicates would do for the difference seen" in out
     assert "gate underpowered: accuracy < baseline - 0.002" in out
 
 
@@ -197,7 +198,8 @@ MISTAKES = {
     "the end at position 9 of 'accuracy'",
     f"compare {GOOD} {BAD} --fail-if accuracy/0<1": "compare: --fail-if: expected no division by "
     "zero, got 'accuracy/0<1'",
-    f"compare {GOOD} nowhere": "compare: nowhere: expected a file, got none",
+    f"compare {GOOD} nowhere": "compare: nowhere: expected a CSV file, or the "
+    "folder of a run or of a sweep, got none",
     f"compare {GOOD} http://x/y.csv": "compare: http://x/y.csv: expected a local file or folder, "
     "got a URL",
     f"compare {GOOD} outputs": "compare: outputs: expected the folder of a run or of a sweep, got "
@@ -206,7 +208,7 @@ MISTAKES = {
     "schema_version, got none",
     "summarize": "command line: runner summarize: the following arguments are required: DIR",
     f"summarize {BOTH} --by optimzer.choice": f"summarize: {BOTH}: expected columns "
-    "(optimizer.choice), got optimzer.choice",
+    "(optimizer.choice), got optimzer.choice; did you mean optimizer.choice?",
     f"summarize {BOTH} --metric loss": "summarize: --metric: expected one of",
 }
 

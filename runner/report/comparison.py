@@ -62,6 +62,7 @@ def print_fitting(
         missing = [head for head in heads[left:] if head in DISPENSABLE[:count]]
         kept = [i for i, head in enumerate(heads) if i < left or head not in missing]
         table = grid([heads[i] for i in kept], ([row[i] for i in kept] for row in rows), left)
+        table.padding = (0, 1, 0, 0)
         if Measurement.get(console, unlimited, table).maximum <= console.width:
             break
     console.print(table)
@@ -81,7 +82,7 @@ def comparison_cells(made: Comparison, several: bool) -> list[str]:
     if made.time or made.low is None:
         interval = made.bootstrap_low, made.bootstrap_high
     sign = "x" if made.time else "+"
-    verdict = made.verdict + (f": {made.needed:,} would do" if made.needed else "")
+    verdict = made.verdict + (f" ({made.needed:,})" if made.needed else "")
     size = f"{made.n:,}" if made.n == made.n_baseline else f"{made.n_baseline:,} / {made.n:,}"
     return [
         *([made.table] if several else []),
@@ -129,6 +130,8 @@ def remarks(outcome: Outcome) -> list[str]:
     counts = Counter(f"{made.metric}: {made.note}" for made in outcome.comparisons if made.note)
     total = len(outcome.comparisons)
     notes = [note if total <= 2 else f"{note} ({number} rows)" for note, number in counts.items()]
+    if any(made.needed for made in outcome.comparisons):
+        notes.append("underpowered (n): n replicates would do for the difference seen")
     return [*outcome.notes, *notes]
 
 

@@ -17,6 +17,8 @@ LATEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     "\u2212": "$-$",
+    "[": "{[}",  # at a row's start it would be an option of the rule or row above
+    "]": "{]}",
 }
 
 

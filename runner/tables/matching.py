@@ -23,26 +23,39 @@ def matching_keys(tables: Sequence[Results]) -> list[str]:
     ValueError
         When a table lacks a column that varies in another one.
     """
-    candidates = list(
-        dict.fromkeys([*KEYS, *(n for table in tables for n in swept(table.columns))])
-    )
-    everywhere = [n for n in candidates if all(n in table.columns for table in tables)]
-    varying = [n for n in candidates if n != "seed" and any(varies(t, n) for t in tables)]
-    keys = []
+    own = list(dict.fromkeys(name for table in tables for name in swept(table.columns)))
+    for table in tables:
+        fill(table, own)
+    varying = [n for n in (*KEYS, *own) if n != "seed" and any(varies(t, n) for t in tables)]
+    keys = [n for n in varying if all(n in table.columns for table in tables)]
     for name in varying:
-        group, _, choice = name.rpartition(".")
-        if f"{name}.choice" in varying and f"{name}.choice" in everywhere:
-            continue  # the choice says more
-        if name in everywhere:
-            keys.append(name)
-        elif not (choice == "choice" and group in everywhere):
+        if name not in keys and not any(told_by(t, name, keys) for t in tables if varies(t, name)):
             lacking = next(table for table in tables if name not in table.columns)
             other = next(table for table in tables if varies(table, name))
             expected = f"a column {name}, which varies in {other.name}"
             raise ValueError(f"{lacking.name}: line 1: expected {expected}, got none")
+    # What follows from swept keys, as a network from its hidden layers, says nothing more.
+    chosen = [n for n in keys if n in own]
+    keys = [n for n in keys if n in own or not all(told_by(t, n, chosen) for t in tables)]
     if any(epochs_swept(table, keys) for table in tables):
         keys.append("epochs")
     return keys
+
+
+def fill(table: Results, names: Sequence[str]) -> None:
+    """Give the row of a single run the keys that others have swept, from its configuration."""
+    lacking = [name for name in names if name not in table.columns]
+    if lacking and not table.sweep and len(table.rows) == 1:
+        known = table.configuration(table.rows[0])
+        found = [name for name in lacking if name in known]
+        table.rows[0].update({name: known[name] for name in found})
+        table.columns += found
+
+
+def told_by(table: Results, key: str, keys: Sequence[str]) -> bool:
+    """Whether a column follows from others."""
+    groups = grouped(table, keys).values()
+    return all(len({row.get(key, "") for row in rows}) == 1 for rows in groups)
 
 
 def varies(table: Results, name: str) -> bool:

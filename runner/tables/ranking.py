@@ -11,7 +11,7 @@ from scipy.special import stdtr
 
 from runner.tables.compare import by_seed, usual, valued
 from runner.tables.comparison import DRIFT, METRICS, Metric
-from runner.tables.matching import grouped, matching_keys
+from runner.tables.matching import grouped, matching_keys, told_by
 from runner.tables.results import Results
 from runner.tables.statistics import ENOUGH, LEVEL
 from runner.tables.strict import Row
@@ -88,12 +88,6 @@ def rank(table: Results, by: Sequence[str] = (), metrics: Sequence[str] = ()) ->
     pooled = [key for key in varying if key not in keys and not told_by(table, key, keys)]
     notes = [f"over all of {', '.join(pooled)}"] if pooled else []
     return Ranking(table.name, keys, summaries, [*notes, *table.shortfall()])
-
-
-def told_by(table: Results, key: str, keys: Sequence[str]) -> bool:
-    """Whether a column follows from others."""
-    groups = grouped(table, keys).values()
-    return all(len({row.get(key, "") for row in rows}) == 1 for rows in groups)
 
 
 def summarized(keys: dict[str, str], metric: str, runs: int, rows: Sequence[Row]) -> Summary:

@@ -1,5 +1,6 @@
 """A table of results as text, and the folder that it was read from."""
 
+import difflib
 import math
 import re
 from collections import Counter
@@ -84,6 +85,9 @@ def read_results(given: str) -> Results:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", given):
         raise ValueError(f"{given}: expected a local file or folder, got a URL")
     path = Path(given)
+    if not path.exists():
+        expected = "a CSV file, or the folder of a run or of a sweep"
+        raise ValueError(f"{given}: expected {expected}, got none{near(path)}")
     if not path.is_dir():
         rows = strict.read_csv(path, "results", NEEDED)
         return Results(given, rows, list(rows[0]))
@@ -96,6 +100,13 @@ def read_results(given: str) -> Results:
     if sweep:
         take_plan(results, path / store.PLAN)
     return results
+
+
+def near(path: Path) -> str:
+    """Return a hint at what has nearly the name of a path that is not there."""
+    beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+    names = difflib.get_close_matches(path.name, beside, n=1)
+    return f"; did you mean {path.parent / names[0]}?" if names else ""
 
 
 def take_plan(results: Results, path: Path) -> None:

@@ -5,12 +5,12 @@ import math
 
 from runner.report import formats
 
-HEADS, ROWS = ["name", "n"], [["a|b_c", "1"], ["50%\n<x> \\", "2"]]
+HEADS, ROWS = ["name", "n"], [["a|b_c", "1"], ["[50%]\n<x> \\", "2"]]
 
 
 def test_markdown_is_escaped():
     assert formats.markdown(HEADS, ROWS, 1) == (
-        "| name | n |\n| :--- | ---: |\n| a\\|b\\_c | 1 |\n| 50% \\<x\\> \\\\ | 2 |\n"
+        "| name | n |\n| :--- | ---: |\n| a\\|b\\_c | 1 |\n| \\[50%\\] \\<x\\> \\\\ | 2 |\n"
     )
 
 
@@ -19,7 +19,7 @@ def test_latex_is_escaped():
     assert lines[0] == r"\begin{tabular}{lr}"
     assert lines[4:6] == [
         r"a\textbar{}b\_c & 1 \\",
-        r"50\% \textless{}x\textgreater{} \textbackslash{} & 2 \\",
+        r"{[}50\%{]} \textless{}x\textgreater{} \textbackslash{} & 2 \\",
     ]
     assert lines[-1] == r"\end{tabular}"
 

@@ -26,7 +26,31 @@ def test_a_choice_stands_for_its_group_where_every_table_has_it():
     rows[1]["optimizer"] = "adam"
     assert matching_keys([table("a", *rows)]) == ["optimizer.choice"]
     assert matching_keys([table("a", *rows), b]) == ["optimizer"]
-    assert matching_keys([a, b]) == []
+    with pytest.raises(ValueError, match=r"expected a column optimizer\.choice, which varies in a"):
+        matching_keys([a, b])  # two of one name, which b cannot tell apart
+
+
+def test_what_follows_from_swept_keys_is_no_key():
+    rows = [
+        {"network.hidden": f"[{size}]", "network": f"64-{size}-10", "optimizer": name}
+        for size in (50, 100)
+        for name in ("sgd", "adam")
+    ]
+    wide = [row | {"network": row["network"].replace("64", "784")} for row in rows]
+    a, b = table("a", *rows), table("b", *wide)
+    assert matching_keys([a, b]) == ["optimizer", "network.hidden"]
+
+
+def test_a_single_run_has_the_swept_keys_in_its_configuration(tmp_path):
+    (tmp_path / ".hydra").mkdir()
+    text = "optimizer:\n  params: {lr: 0.1}\nnetwork:\n  hidden: [50, 100]\n"
+    (tmp_path / ".hydra" / "config.yaml").write_text(text)
+    rows = [{"optimizer.params.lr": lr, "network.hidden": "[50, 100]"} for lr in ("0.1", "0.2")]
+    run, sweep = table("run", {}), table("sweep", *rows)
+    run.folder = tmp_path
+    assert matching_keys([run, sweep]) == ["optimizer.params.lr"]
+    assert run.rows[0]["optimizer.params.lr"] == "0.1"
+    assert run.columns[-2:] == ["optimizer.params.lr", "network.hidden"]
 
 
 def test_a_column_that_varies_must_be_in_every_table():

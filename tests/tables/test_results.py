@@ -104,7 +104,11 @@ def test_only_plain_local_files_of_bounded_size_are_read(tmp_path, monkeypatch):
     given = "https://example.org/results.csv"
     with pytest.raises(ValueError, match=f"^{given}: expected a local file or folder, got a URL$"):
         read_results(given)
-    refused(tmp_path / "none.csv", "expected a file, got none")
+    expected = "expected a CSV file, or the folder of a run or of a sweep, got none"
+    refused(tmp_path / "none.csv", expected)
+    (tmp_path / "sweep").mkdir()
+    refused(tmp_path / "sweeep", f"{expected}; did you mean {tmp_path / 'sweep'}?")
+    (tmp_path / "sweep").rmdir()
     message = "expected the folder of a run or of a sweep, got no results.csv"
     refused(tmp_path, message)
     (tmp_path / "x.csv.gz").write_bytes(b"\x1f\x8b\x08\x00")

@@ -16,6 +16,7 @@ from runner.tables import statistics as stats
 from runner.tables.statistics import Pair
 
 TABLES = 1000  # random ones
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(400)
 
 
 def close(got, expected):
@@ -65,16 +66,17 @@ def test_hedges_g_is_cohens_d_times_its_correction():
 
 def test_mcnemar_agrees_with_scipy_and_statsmodels():
     rng = np.random.default_rng(2)
-    for _ in range(TABLES):
+    for table in range(TABLES):
         gained, lost = (int(count) for count in rng.integers(0, 60, 2))
         if gained + lost:
             n = gained + lost
             found = scipy.stats.binomtest(gained, n, 0.5)
             close(stats.mcnemar(gained, lost), found.pvalue)
-            exact = found.proportion_ci(method="exact")
-            low, high = ((2 * share - 1) * n / 5000 for share in (exact.low, exact.high))
-            close(stats.mcnemar_interval(gained, lost, 5000), (low, high))
-            assert (low <= 0 <= high) == (found.pvalue >= 0.05)
+            if table < 200:
+                exact = found.proportion_ci(method="exact")
+                low, high = ((2 * share - 1) * n / 5000 for share in (exact.low, exact.high))
+                close(stats.mcnemar_interval(gained, lost, 5000), (low, high))
+                assert (low <= 0 <= high) == (found.pvalue >= 0.05)
         expected = statsmodels_mcnemar([[5, gained], [lost, 7]], exact=True).pvalue
         close(stats.mcnemar(gained, lost), 1.0 if math.isnan(expected) else expected)
 
@@ -101,10 +103,9 @@ def integrated_power(shift, freedom, level):
     limit, normal = scipy.stats.t.ppf(1 - level / 2, freedom), scipy.stats.norm
     scatter = scipy.stats.chi(freedom, scale=1 / math.sqrt(freedom))
 
-    nodes, weights = np.polynomial.legendre.leggauss(400)
-    s = 1.5 * (nodes + 1)  # from 0 to 3
+    s = 1.5 * (NODES + 1)  # from 0 to 3
     missed = normal.cdf(limit * s - shift) - normal.cdf(-limit * s - shift)
-    return 1 - 1.5 * weights @ (missed * scatter.pdf(s))
+    return 1 - 1.5 * WEIGHTS @ (missed * scatter.pdf(s))
 
 
 def test_power_agrees_with_statsmodels():
