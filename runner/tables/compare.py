@@ -43,32 +43,32 @@ def compare(
     baseline, *others = tables
     names = list(dict.fromkeys([*(metrics or usual(baseline)), *(gate.metric for gate in gates)]))
     before = grouped(baseline, keys)
-    found: list[Comparison] = []
     notes = list(dict.fromkeys(note for table in tables for note in table.shortfall()))
     differences = {}
+    found: list[Comparison] = []
     for table in others:
         after = grouped(table, keys)
-        common = [values for values in before if values in after]
+        notes += unmatched(baseline, table, before.keys(), after.keys())
+        differences[table.name] = differing(baseline, table, keys)
+        common = {
+            values: Sides(baseline, table, before[values], after[values])
+            for values in before
+            if values in after
+        }
         if not common:
             expected = f"configurations of {baseline.name} (by {', '.join(keys)})"
             raise ValueError(f"{table.name}: expected {expected}, got none of them")
-        notes += unmatched(baseline, table, before.keys(), after.keys())
-        differences[table.name] = differing(baseline, table, keys)
-        for values in common:
-            sides = Sides(baseline, table, before[values], after[values])
-            for name in names:
-                made = Comparison(table.name, dict(zip(keys, values, strict=True)), name)
-                measure(made, sides, any_machine)
-                found.append(made)
-    found = [made for made in found if made.verdict != "absent"]
-    if not found:
-        expected = " or ".join(names)
-        raise ValueError(f"{baseline.name}: expected completed runs with {expected}, got none")
+        for values, sides in common.items():
+            named = dict(zip(keys, values, strict=True))
+            compared = (measured(named, name, sides, any_machine) for name in names)
+            found += [made for made in compared if made]
+    for name in names:
+        if all(made.metric != name for made in found):
+            raise ValueError(f"{baseline.name}: expected completed runs with {name}, got none")
     decide(found)
-    judged = judge(gates, found)
-    return Outcome(
-        baseline.name, [table.name for table in others], keys, differences, found, judged, notes
-    )
+    gated = judge(gates, found)
+    against = [table.name for table in others]
+    return Outcome(baseline.name, against, keys, differences, found, gated, notes)
 
 
 def usual(baseline: Results) -> list[str]:
@@ -85,23 +85,26 @@ def usual(baseline: Results) -> list[str]:
     return found
 
 
-def measure(made: Comparison, sides: Sides, any_machine: bool) -> None:
-    """Fill a comparison with what both sides have of its metric."""
-    before = valued(sides.before, made.metric)
-    after = valued(sides.after, made.metric)
+def measured(
+    keys: dict[str, str], metric: str, sides: Sides, any_machine: bool
+) -> Comparison | None:
+    """Return what both sides have of a metric, None where neither has it."""
+    made = Comparison(sides.table.name, keys, metric)
+    before, after = valued(sides.before, metric), valued(sides.after, metric)
     if not before and not after:
-        made.verdict = "absent"
-        return
+        return None
     if not before or not after:
         here = sides.table if before else sides.baseline
-        made.verdict, made.note = "not comparable", f"no {made.metric} in {here.name}"
-        return
-    left_out = len(sides.before) + len(sides.after) - len(before) - len(after)
-    made.note = f"{left_out} runs without it" if left_out else ""
+        made.verdict, made.note = "not comparable", f"no {metric} in {here.name}"
+        return made
+    rows = len(sides.before) + len(sides.after)
+    left_out = rows - len(before) - len(after)
+    made.note = f"{left_out} of {rows} rows without it" if left_out else ""
     if made.time:
         measure_times(made, sides, before, after, any_machine)
     else:
         measure_means(made, sides, before, after)
+    return made
 
 
 def valued(rows: Sequence[Row], metric: str) -> list[Row]:
@@ -114,20 +117,25 @@ def measure_means(
 ) -> None:
     """Compare means: of the decisions of two runs on the same samples, or over seeds."""
     decisions = None
-    if made.metric == "accuracy" and same(before, "accuracy") and same(after, "accuracy"):
-        decisions = right_or_wrong(sides, before[0], after[0])
+    if seedless(before, made.metric) and seedless(after, made.metric):
+        before, after = before[:1], after[:1]
+        if made.metric == "accuracy":
+            decisions = right_or_wrong(sides, before[0], after[0])
     values = by_seed(before, made.metric), by_seed(after, made.metric)
     pair = made.pair = decisions or over_seeds(*values)
     made.n_baseline, made.n = len(pair.baseline), len(pair.other)
     made.baseline, made.value = stats.mean(pair.baseline), stats.mean(pair.other)
     made.change = stats.mean_difference(pair)
     if decisions:
-        test_decisions(made, pair)
+        by_mcnemar(made, pair)
+        if before[0].get("task") in ("training", "perceptron"):
+            notes = [made.note, "one training each, other seeds may differ"]
+            made.note = "; ".join(filter(None, notes))
     else:
-        test_means(made, pair)
+        by_student(made, pair)
 
 
-def test_decisions(made: Comparison, pair: Pair) -> None:
+def by_mcnemar(made: Comparison, pair: Pair) -> None:
     """Test whether one of two runs is right more often, on the samples where they differ."""
     gained, lost = (int(np.sum(pair.other - pair.baseline == sign)) for sign in (1, -1))
     made.method, made.p = "McNemar", stats.mcnemar(gained, lost)
@@ -135,7 +143,7 @@ def test_decisions(made: Comparison, pair: Pair) -> None:
     made.bootstrap_low, made.bootstrap_high = stats.bootstrap_proportions(gained, lost, made.n)
 
 
-def test_means(made: Comparison, pair: Pair) -> None:
+def by_student(made: Comparison, pair: Pair) -> None:
     """Test whether means over seeds differ."""
     made.method = "paired t" if pair.design == "paired" else "Welch t"
     made.effect = stats.effect_size(pair)
@@ -146,9 +154,13 @@ def test_means(made: Comparison, pair: Pair) -> None:
         made.p = stats.p_value(made.change or 0.0, error, freedom)
 
 
-def same(rows: Sequence[Row], metric: str) -> bool:
-    """Whether rows have one value: a single run, or one that the seed has no part in."""
-    return len({number(row, metric) for row in rows}) == 1
+def seedless(rows: Sequence[Row], metric: str) -> bool:
+    """Whether rows are one run: a single one, or an inference that seeds have no part in.
+
+    More of its replicates would say nothing more.
+    """
+    alike = len({number(row, metric) for row in rows}) == 1
+    return len(rows) == 1 or (alike and {row.get("task") for row in rows} == {"inference"})
 
 
 def right_or_wrong(sides: Sides, before: Row, after: Row) -> Pair | None:

@@ -124,6 +124,8 @@ def constants(table: Results, names: Iterable[str]) -> dict[str, str]:
 
 def configured(a: Results, b: Results, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Return what differs between the configurations of the first two runs that match."""
+    if a.folder is None or b.folder is None:
+        return {}
     after = grouped(b, keys)
     for values, rows in grouped(a, keys).items():
         if values in after:

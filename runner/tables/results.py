@@ -39,7 +39,7 @@ class Results:
 
     def shortfall(self) -> list[str]:
         """Return notes of what is not there, or did not complete."""
-        notes = [f"{self.name}: {self.missing} planned jobs have no row"] if self.missing else []
+        notes = [f"{self.name}: planned jobs without a row: {self.missing}"] if self.missing else []
         counts = Counter(row["status"] for row in self.rows)
         ended = [f"{counts[status]} {status}" for status in STATUSES[1:] if counts[status]]
         return [*notes, f"{self.name}: {', '.join(ended)}"] if ended else notes

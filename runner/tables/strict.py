@@ -5,6 +5,7 @@ Only plain local files of bounded size are read, and text stays text (``NA``, ``
 
 import csv
 import json
+import os
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -78,11 +79,12 @@ def read_bytes(path: Path) -> bytes:
         raise ValueError(f"{path}: expected a file, got {got}")
     try:
         with path.open("rb") as file:
-            content = file.read(LIMIT + 1)
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(min(size, LIMIT))
     except OSError as error:
         raise ValueError(f"{path}: expected a readable file, got {error.strerror}") from error
-    if len(content) > LIMIT:
-        raise ValueError(f"{path}: expected at most {LIMIT:,} bytes, got more")
+    if size > LIMIT:
+        raise ValueError(f"{path}: expected at most {LIMIT:,} bytes, got {size:,}")
     return content
 
 

@@ -113,7 +113,7 @@ def test_runs_that_did_not_complete_do_not_count():
     b.rows[5] |= {"status": "diverged"}
     b.rows[4] |= {"accuracy": ""}
     made = one(a, b)
-    assert (made.n, made.verdict, made.note) == (4, "no difference", "2 runs without it")
+    assert (made.n, made.verdict, made.note) == (4, "no difference", "2 of 12 rows without it")
     for row in b.rows:
         row["status"] = "failed"
     made = one(a, b)
@@ -325,6 +325,11 @@ class TestSingleRuns:
         gates = [parse("accuracy < baseline + 0.01", METRICS)]  # a gain was wanted
         assert compare([a, a], gates=gates).gates[0].state == "holds"
 
+    def test_one_training_each_says_nothing_of_other_seeds(self, tmp_path):
+        t = np.zeros(100, dtype=int)
+        a, b = (self.run(tmp_path / n, t, t, task="training") for n in "ab")
+        assert one(a, b).note == "one training each, other seeds may differ"
+
     def test_other_samples_are_not_the_same(self, tmp_path):
         t = np.arange(10)
         a = self.run(tmp_path / "a", t, t)
@@ -344,10 +349,22 @@ class TestSingleRuns:
                 np.savez(
                     job / "predictions.npz", t=t, predicted=(np.arange(100) < wrong).astype(int)
                 )
-            tables.append(table(name, "accuracy", [1 - wrong / 100] * 4, folder=tmp_path / name))
+            folder = tmp_path / name
+            values = [1 - wrong / 100] * 4
+            tables.append(table(name, "accuracy", values, folder=folder, task="inference"))
         made = one(*tables)
         assert (made.method, made.n, made.verdict) == ("McNemar", 100, "no difference")
         assert made.p == pytest.approx(0.5)
+        for side in tables:  # nor are they replicates where the decisions are not there
+            side.folder = None
+        made = one(*tables)
+        assert (made.n, made.verdict) == (1, "underpowered")
+
+    def test_trainings_that_all_end_alike_are_replicates(self, tmp_path):
+        a, b = (
+            table(n, "accuracy", [x] * 4, task="perceptron") for n, x in (("a", 1), ("b", 0.75))
+        )
+        assert (one(a, b).n, one(a, b).verdict) == (4, "worse")
 
 
 class TestGates:
@@ -398,6 +415,11 @@ class TestGates:
         message = "--fail-if: expected no division by zero, got 'accuracy / baseline > 1'"
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
             self.judged("accuracy / baseline > 1", [[0.0] * 3], [[0.5] * 3])
+
+    def test_a_gate_on_what_is_nowhere_is_an_error(self):
+        message = "a: expected completed runs with fit_seconds, got none"
+        with pytest.raises(ValueError, match=f"^{message}$"):
+            self.judged("fit_seconds > 2 * baseline", [[0.5] * 3], [[0.5] * 3])
 
     def test_an_exact_bound(self):
         a = [[0.5] * 3]

@@ -94,7 +94,7 @@ def test_by_some_keys_is_over_all_of_the_others():
     assert [one.n for one in ranking.summaries] == [4, 4]
     assert ranking.notes == ["over all of lr"]
     whole.missing = 3
-    assert rank(whole).notes == ["a: 3 planned jobs have no row"]
+    assert rank(whole).notes == ["a: planned jobs without a row: 3"]
 
 
 def test_what_is_not_there_is_said():
