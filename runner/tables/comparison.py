@@ -9,6 +9,8 @@ from runner.tables.strict import Row
 
 # The same job on the same machine may take this much longer an hour later (asv's default too).
 DRIFT = 1.1
+# A single run may meet a busy moment of the machine, which all of its repeats share.
+BUSY = 1.25
 VERDICTS = ("better", "worse", "underpowered", "not comparable", "no difference")
 
 
@@ -77,6 +79,11 @@ class Comparison:
     def time(self) -> bool:
         """Whether a time was compared: then ``change`` is a ratio."""
         return METRICS[self.metric].time
+
+    @property
+    def drift(self) -> float:
+        """The ratio of two times that says nothing."""
+        return BUSY if self.pair is not None and self.pair.design == "repeats" else DRIFT
 
 
 class Sides(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from runner.tables import statistics as stats
-from runner.tables.comparison import DRIFT, Comparison, Judged
+from runner.tables.comparison import Comparison, Judged
 from runner.tables.gate import Gate
 from runner.tables.statistics import LEVEL
 
@@ -58,7 +58,8 @@ def unseen(gate: Gate, made: Comparison, slopes: tuple[float, float]) -> float:
     before = made.baseline or 0.0
     if made.time and slopes[0]:
         room = abs(float(gate.excess(before, before)))
-        return max(0.0, abs(slopes[1]) * before * (DRIFT - 1) - room)
+        drift = made.drift - 1 if slopes[1] > 0 else 1 - 1 / made.drift
+        return max(0.0, abs(slopes[1]) * before * drift - room)
     return 0.0
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.tables import statistics as stats
-from runner.tables.comparison import DRIFT, METRICS, Comparison, Sides
+from runner.tables.comparison import METRICS, Comparison, Sides
 from runner.tables.results import Results, number
 from runner.tables.statistics import Pair
 from runner.tables.strict import Row
@@ -39,7 +39,7 @@ def measure_times(
     logs = pair.map(np.log)
     made.effect = stats.effect_size(logs)
     if pair.enough:
-        beyond = max(0.0, abs(math.log(made.change)) - math.log(DRIFT))
+        beyond = max(0.0, abs(math.log(made.change)) - math.log(made.drift))
         made.p = stats.p_value(beyond, *stats.standard_error(logs))
     conditions(made, sides, before, after, any_machine)
 
