@@ -122,17 +122,19 @@ def measure_means(
         if made.metric == "accuracy":
             decisions = right_or_wrong(sides, before[0], after[0])
     values = by_seed(before, made.metric), by_seed(after, made.metric)
-    pair = made.pair = decisions or over_seeds(*values)
+    pair = made.pair = decisions or over_seeds(*values, step([*before, *after], made.metric))
     made.n_baseline, made.n = len(pair.baseline), len(pair.other)
     made.baseline, made.value = stats.mean(pair.baseline), stats.mean(pair.other)
     made.change = stats.mean_difference(pair)
     if decisions:
         by_mcnemar(made, pair)
         if before[0].get("task") in ("training", "perceptron"):
-            notes = [made.note, "one training each, other seeds may differ"]
-            made.note = "; ".join(filter(None, notes))
+            made.remark("one training each, other seeds may differ")
     else:
         by_student(made, pair)
+        alone = len(values[0]) + len(values[1]) - made.n_baseline - made.n
+        if alone:
+            made.remark(f"{alone} seeds without a partner")
 
 
 def by_mcnemar(made: Comparison, pair: Pair) -> None:
@@ -174,21 +176,33 @@ def right_or_wrong(sides: Sides, before: Row, after: Row) -> Pair | None:
     return Pair(hits[0].astype(float), hits[1].astype(float), "paired")
 
 
-def by_seed(rows: Sequence[Row], metric: str) -> dict[int, float]:
+def by_seed(rows: Sequence[Row], metric: str) -> dict[str, float]:
     """Return a metric by seed, the mean of rows of the same seed."""
-    values: dict[int, list[float]] = {}
-    for row in rows:
-        values.setdefault(int(float(row["seed"] or 0)), []).append(float(row[metric]))
+    values: dict[str, list[float]] = {}
+    for row in rows:  # pandas writes 3.0 where other rows have no seed
+        values.setdefault(row["seed"].partition(".")[0], []).append(float(row[metric]))
     return {seed: math.fsum(found) / len(found) for seed, found in values.items()}
 
 
-def over_seeds(before: Mapping[int, float], after: Mapping[int, float]) -> Pair:
-    """Return values paired by seed; independent ones where most seeds have no partner."""
+def step(rows: Sequence[Row], metric: str) -> float:
+    """Return the step between two values of a metric that is counted, 0 of another.
+
+    Of an accuracy it is one of the samples measured; training has more of them as a rule.
+    """
+    if metric == "epochs":
+        return 1.0
+    sizes = [number(row, "n") or math.inf for row in rows] if "accuracy" in metric else []
+    return 1 / min(sizes, default=math.inf)
+
+
+def over_seeds(before: Mapping[str, float], after: Mapping[str, float], step: float) -> Pair:
+    """Return values paired by seed; independent ones where too many seeds have no partner."""
     common = sorted(before.keys() & after.keys())
-    if 2 * len(common) >= min(len(before), len(after)):
+    fewest = min(len(before), len(after))
+    if len(common) >= min(fewest, max(ENOUGH, fewest / 2)):
         left, right = (np.array([side[seed] for seed in common]) for side in (before, after))
-        return Pair(left, right, "paired")
-    return Pair(np.array([*before.values()]), np.array([*after.values()]), "independent")
+        return Pair(left, right, "paired", step)
+    return Pair(np.array([*before.values()]), np.array([*after.values()]), "independent", step)
 
 
 def decide(found: Sequence[Comparison]) -> None:
@@ -224,9 +238,10 @@ def wanted(made: Comparison, comparisons: int) -> int | None:
     """Return how many replicates would find the difference seen."""
     pair = made.pair
     assert pair is not None
-    if made.time:
-        pair = pair.map(np.log)
-    wanted = stats.needed_for(pair, max(1, comparisons))
+    room = 0.0
+    if made.time:  # three runs or more leave no more room than this
+        pair, room = pair.map(np.log), math.log(DRIFT)
+    wanted = stats.needed_for(pair, max(1, comparisons), room)
     here = 1 if pair.design == "repeats" else min(len(pair.baseline), len(pair.other))
     if wanted is None:
         return ENOUGH if here < 2 else None

@@ -80,6 +80,10 @@ class Comparison:
         """Whether a time was compared: then ``change`` is a ratio."""
         return METRICS[self.metric].time
 
+    def remark(self, text: str) -> None:
+        """Add to the note."""
+        self.note = "; ".join(filter(None, (self.note, text)))
+
     @property
     def drift(self) -> float:
         """The ratio of two times that says nothing."""

@@ -1,5 +1,6 @@
 """Whether a gate holds beyond noise."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +17,7 @@ def judge(gates: Sequence[Gate], found: Sequence[Comparison]) -> list[Judged]:
     Raises
     ------
     ValueError
-        When a gate divides by zero.
+        When a gate divides by zero, or has numbers without end.
     """
     judged = [tested(gate, made) for gate in gates for made in found if made.metric == gate.metric]
     known = [item for item in judged if item.p is not None]
@@ -35,6 +36,8 @@ def tested(gate: Gate, made: Comparison) -> Judged:
         beyond = excess - unseen(gate, made, slopes)
     except ZeroDivisionError:
         raise ValueError(f"--fail-if: expected no division by zero, got {gate.text!r}") from None
+    if not math.isfinite(excess):
+        raise ValueError(f"--fail-if: expected finite numbers, got {gate.text!r}")
     if excess < 0 or (excess == 0 and gate.strict):
         return Judged(gate.text, made, "does not hold", 1.0)
     if not pair.enough:

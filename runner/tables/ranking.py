@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-from runner.tables.compare import by_seed, usual, valued
+from runner.tables.compare import by_seed, seedless, step, usual, valued
 from runner.tables.comparison import DRIFT, METRICS, Metric
 from runner.tables.matching import grouped, matching_keys, told_by
 from runner.tables.results import Results
@@ -75,6 +75,7 @@ def rank(table: Results, by: Sequence[str] = (), metrics: Sequence[str] = ()) ->
             raise ValueError(f"{table.name}: expected columns ({known}), got {key}{hint}")
     groups = grouped(table, keys)
     summaries: list[Summary] = []
+    notes: list[str] = []
     for name in metrics or usual(table)[:1]:
         measured = [valued(rows, name) for rows in groups.values()]
         if not any(measured):
@@ -83,10 +84,13 @@ def rank(table: Results, by: Sequence[str] = (), metrics: Sequence[str] = ()) ->
             summarized(dict(zip(keys, values, strict=True)), name, len(groups[values]), rows)
             for values, rows in zip(groups, measured, strict=True)
         ]
-        place(found, measured, METRICS[name])
+        counted = [rows[:1] if rows and seedless(rows, name) else rows for rows in measured]
+        if counted != measured:
+            notes.append(f"{name}: inferences that seeds have no part in count as one run")
+        place(found, counted, METRICS[name])
         summaries += sorted(found, key=lambda one: order(one, METRICS[name]))
     pooled = [key for key in varying if key not in keys and not told_by(table, key, keys)]
-    notes = [f"over all of {', '.join(pooled)}"] if pooled else []
+    notes += [f"over all of {', '.join(pooled)}"] if pooled else []
     return Ranking(table.name, keys, summaries, [*notes, *table.shortfall()])
 
 
@@ -125,7 +129,8 @@ def place(found: Sequence[Summary], groups: Sequence[Sequence[Row]], metric: Met
     for index in measured:
         found[index].best, found[index].worst = 1, len(values)
     enough = [index for index, one in enumerate(values) if len(one) >= ENOUGH]
-    larger, smaller = separated([values[index] for index in enough], paired, margin, level)
+    counts = step([row for rows in groups for row in rows], metric.name)
+    larger, smaller = separated([values[index] for index in enough], paired, margin, level, counts)
     first, last = (larger, smaller) if metric.more else (smaller, larger)
     for index, above, below in zip(enough, first, last, strict=True):
         one = found[measured[index]]
@@ -133,7 +138,7 @@ def place(found: Sequence[Summary], groups: Sequence[Sequence[Row]], metric: Met
 
 
 def separated(
-    values: Sequence[Array], paired: bool, margin: float, level: float
+    values: Sequence[Array], paired: bool, margin: float, level: float, step: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return how many others are larger, and smaller, than each beyond noise.
 
@@ -142,6 +147,7 @@ def separated(
     values : of each configuration, at least two; of as many where they are paired.
     margin : the difference that does not count.
     level : of each test.
+    step : of values that are counted; those that are equal may differ by it, as in a `Pair`.
     """
     larger, smaller = (np.zeros(len(values), dtype=np.int64) for _ in range(2))
     sizes = np.array([len(one) for one in values])
@@ -150,6 +156,7 @@ def separated(
     together = np.array(centred) if paired else None
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = np.array([one @ one for one in centred]) / (sizes - 1) / sizes
+        parts = at_least(parts, means, step**2 / 12 / sizes)
         for index in range(len(values)):
             rest = slice(index + 1, None)
             if together is None:
@@ -159,16 +166,20 @@ def separated(
             else:
                 apart = together[rest] - together[index]
                 variance = np.einsum("ij,ij->i", apart, apart) / (sizes[rest] - 1) / sizes[rest]
+                variance = at_least(variance, means[rest], step**2 / 6 / sizes[rest])
                 freedom = sizes[rest] - 1.0
             difference = means[rest] - means[index]
             beyond = np.maximum(np.abs(difference) - margin, 0)
-            # Differences that scatter by rounding alone are certain.
-            error = np.where(variance <= 1e-28 * means[rest] ** 2, 0.0, np.sqrt(variance))
             certain = np.where(beyond > 0, 0.0, 1.0)
-            p = np.where(error == 0, certain, 2 * stdtr(freedom, -beyond / error))
+            p = np.where(variance == 0, certain, 2 * stdtr(freedom, -beyond / np.sqrt(variance)))
             above, below = (p < level) & (difference > 0), (p < level) & (difference < 0)
             larger[index] += np.count_nonzero(above)
             smaller[index] += np.count_nonzero(below)
             smaller[rest] += above
             larger[rest] += below
     return larger, smaller
+
+
+def at_least(variances: Array, means: Array, steps: Array) -> Array:
+    """Return variances, those of means that scatter by rounding alone as of steps."""
+    return np.where(variances <= 1e-28 * means**2, steps, variances)

@@ -39,11 +39,14 @@ class Pair(NamedTuple):
     ``design`` is ``paired`` (the i-th values belong together), ``independent``, or ``repeats``:
     of one run each, whose repeats share the luck of their process, so that they
     tell of the scatter of runs, but count as one run.
+    ``step`` is that of values that are counted, such as 1 / n of an accuracy: equal ones may
+    differ by it.
     """
 
     baseline: Array
     other: Array
     design: str
+    step: float = 0.0
 
     @property
     def enough(self) -> bool:
@@ -64,10 +67,14 @@ def standard_error(pair: Pair, slopes: tuple[float, float] = (-1.0, 1.0)) -> tup
     """
     a, b = slopes[0] * pair.baseline, slopes[1] * pair.other
     if pair.design == "paired":
-        return _std(a + b) / math.sqrt(len(a)), len(a) - 1
+        step = pair.step * math.hypot(*slopes)
+        return _std(a + b, step) / math.sqrt(len(a)), len(a) - 1
     if pair.design == "repeats":
         return math.hypot(_std(a), _std(b)), len(a) + len(b) - 2
-    left, right = _std(a) ** 2 / len(a), _std(b) ** 2 / len(b)
+    left, right = (
+        _std(values, pair.step * abs(slope)) ** 2 / len(values)
+        for values, slope in zip((a, b), slopes, strict=True)
+    )
     if left + right == 0:
         return 0.0, len(a) + len(b) - 2
     # Welch (1947, Biometrika 34, 28-35)
@@ -75,11 +82,15 @@ def standard_error(pair: Pair, slopes: tuple[float, float] = (-1.0, 1.0)) -> tup
     return math.sqrt(left + right), freedom
 
 
-def _std(values: Array) -> float:
-    """Return the standard deviation (n - 1), 0 where values differ by rounding alone."""
+def _std(values: Array, step: float = 0.0) -> float:
+    """Return the standard deviation (n - 1); where values differ by rounding alone that of a step.
+
+    A few counts are easily equal by chance, which makes nothing certain. Numbers rounded to a
+    step scatter by its square over 12 (Sheppard 1898, Proc. Lond. Math. Soc. 29, 353-380).
+    """
     centred = values - mean(values)
     std = math.sqrt(float(centred @ centred) / (len(values) - 1))
-    return 0.0 if std <= 1e-14 * float(np.abs(values).max()) else std
+    return std if std > 1e-14 * float(np.abs(values).max()) else step / math.sqrt(12)
 
 
 def mean(values: Array) -> float:
@@ -117,7 +128,7 @@ def effect_size(pair: Pair) -> float | None:
         return None
     difference = mean_difference(pair)
     std = _scatter(pair)
-    if std == 0:
+    if difference == 0 or std == 0:
         return 0.0 if difference == 0 else None
     if pair.design == "paired":
         return difference / std
@@ -128,8 +139,9 @@ def effect_size(pair: Pair) -> float | None:
 
 def _scatter(pair: Pair) -> float:
     if pair.design == "paired":
-        return _std(pair.other - pair.baseline)
-    return math.sqrt((_std(pair.baseline) ** 2 + _std(pair.other) ** 2) / 2)
+        return _std(pair.other - pair.baseline, math.sqrt(2) * pair.step)
+    left, right = _std(pair.baseline, pair.step), _std(pair.other, pair.step)
+    return math.sqrt((left**2 + right**2) / 2)
 
 
 def mcnemar(gained: int, lost: int) -> float:
@@ -200,12 +212,15 @@ def needed(effect: float, *, paired: bool, level: float = LEVEL) -> int | None:
     return high
 
 
-def needed_for(pair: Pair, comparisons: int = 1) -> int | None:
-    """Return how many replicates would find the difference seen, among so many comparisons."""
+def needed_for(pair: Pair, comparisons: int = 1, room: float = 0.0) -> int | None:
+    """Return how many replicates would find the difference seen, among so many comparisons.
+
+    ``room`` is the difference that does not count.
+    """
     if min(len(pair.baseline), len(pair.other)) < 2:
         return None
-    difference, std = mean_difference(pair), _scatter(pair)
-    if difference == 0:
+    difference, std = abs(mean_difference(pair)) - room, _scatter(pair)
+    if difference <= 0:
         return None
     if std == 0:
         return ENOUGH

@@ -71,9 +71,8 @@ def conditions(
 ) -> None:
     """Say under which other conditions times were taken; unless asked for, they do not compare."""
     left, right = machines(sides.baseline, before), machines(sides.table, after)
-    notes = [made.note] if made.note else []
     if not left["cpu"] or not right["cpu"]:
-        notes.append("machine not recorded")
+        made.remark("machine not recorded")
     others = [
         f"{name} {in_words(left[name] | right[name])}"
         for name in left
@@ -82,8 +81,7 @@ def conditions(
     if others and not any_machine:
         made.verdict = "not comparable"
     if others:
-        notes.append("other " + ", ".join(others))
-    made.note = "; ".join(notes)
+        made.remark("other " + ", ".join(others))
 
 
 def machines(table: Results, rows: Sequence[Row]) -> dict[str, set[frozenset[str]]]:
@@ -118,5 +116,6 @@ def in_words(conditions: Iterable[frozenset[str]]) -> str:
 def libraries(blas: Any) -> frozenset[str]:
     """Return the matrix-product libraries in words."""
     kept = ("internal_api", "version", "architecture")
-    known = [info for info in blas or () if isinstance(info, dict)]
+    found = blas if isinstance(blas, list) else ()
+    known = [info for info in found if isinstance(info, dict)]
     return frozenset(" ".join(str(info.get(key, "")) for key in kept) for info in known)

@@ -1,6 +1,7 @@
 """What a comparison claims: how often it errs on noise, and that it finds what is there."""
 
 import json
+import math
 import re
 
 import numpy as np
@@ -88,6 +89,24 @@ def test_many_comparisons_are_adjusted_for():
     assert wrong <= 6  # without Holm 80 % of them
 
 
+@pytest.mark.parametrize("n", [4, 100])
+def test_counts_that_are_equal_by_chance_are_not_certain(n):
+    rng = np.random.default_rng(n)
+    wrong = 0
+    for _ in range(20):
+        a, b = (
+            table(name, "accuracy", *rng.binomial(n, 0.95, (50, 3)) / n, n=str(n)) for name in "ab"
+        )
+        found = compare([a, b]).comparisons
+        wrong += any(made.verdict in ("better", "worse") for made in found)
+    assert wrong <= 3  # of 20 tables; where no scatter is no noise 9 and 8
+    made = one(*(table(x, "accuracy", [y] * 3, n="4") for x, y in (("a", 1), ("b", 0.75))))
+    assert (made.verdict, made.needed) == ("underpowered", 4)
+    assert made.p == pytest.approx(2 * scipy.stats.t.sf(math.sqrt(18), 2), rel=1e-10)
+    made = one(*(table(x, "epochs", [y] * 3) for x, y in (("a", 10), ("b", 20))), "epochs")
+    assert made.verdict == "worse"
+
+
 def test_a_higher_loss_is_worse_and_a_higher_accuracy_better():
     a, b = np.arange(5) / 100 + 0.5, np.arange(5) / 100 + 0.6
     for metric, verdict in (("accuracy", "better"), ("test_loss", "worse")):
@@ -108,12 +127,44 @@ def test_other_seeds_are_not_paired():
     assert (made.low, made.high) == pytest.approx(tuple(expected.confidence_interval()), rel=1e-10)
 
 
+@pytest.mark.parametrize(
+    ("first", "method", "n", "note"),
+    [
+        (0, "paired t", 8, ""),
+        (4, "paired t", 4, "8 seeds without a partner"),
+        (5, "Welch t", 8, ""),
+    ],
+)
+def test_seeds_without_a_partner_are_named_or_used(first, method, n, note):
+    values = np.random.default_rng(5).normal(0.9, 0.01, (2, 8))
+    a, b = table("a", "accuracy", values[0]), table("b", "accuracy", values[1])
+    for row in b.rows:
+        row["seed"] = str(int(row["seed"]) + first)
+    made = one(a, b)
+    assert (made.method, made.n, made.note) == (method, n, note)
+
+
+def test_two_common_seeds_of_four_are_too_few_to_pair():
+    a, b = (table(name, "accuracy", np.arange(4) / 10) for name in "ab")
+    for row in b.rows:
+        row["seed"] = str(int(row["seed"]) + 2)
+    assert (one(a, b).method, one(a, b).n) == ("Welch t", 4)
+
+
+def test_seeds_of_any_size_are_told_apart():
+    a = table("a", "accuracy", np.arange(4) / 10)
+    for row in a.rows:
+        row["seed"] = "9" * 400 + row["seed"]
+    assert one(a, a).n == 4
+
+
 def test_runs_that_did_not_complete_do_not_count():
     a, b = (table(name, "accuracy", np.arange(6) / 10) for name in "ab")
     b.rows[5] |= {"status": "diverged"}
     b.rows[4] |= {"accuracy": ""}
     made = one(a, b)
-    assert (made.n, made.verdict, made.note) == (4, "no difference", "2 of 12 rows without it")
+    assert (made.n, made.verdict) == (4, "no difference")
+    assert made.note == "2 of 12 rows without it; 2 seeds without a partner"
     for row in b.rows:
         row["status"] = "failed"
     made = one(a, b)
@@ -236,6 +287,25 @@ class TestTimes:
         b = self.run(tmp_path / "b", [0.105, 0.1051, 0.1052])
         assert one(a, b).verdict == "no difference"
 
+    def test_as_many_runs_as_are_said_to_be_needed_find_a_difference(self):
+        rng = np.random.default_rng(7)
+        logs = 0.1 * np.array([-1.0, -0.2, 0.2, 1.0])
+
+        def compared(*logs):
+            """Compare times with those of runs that take a quarter longer."""
+            a, b = (
+                table(name, "fit_seconds", seconds * np.exp(values))
+                for name, seconds, values in zip("ab", (1, 1.25), logs, strict=True)
+            )
+            return one(a, b)
+
+        made = compared(logs, logs)
+        assert made.verdict == "underpowered"
+        found = [
+            compared(*rng.normal(0, logs.std(ddof=1), (2, made.needed))).verdict for _ in range(200)
+        ]
+        assert 0.7 <= found.count("worse") / 200 <= 0.9  # 0.8; drift left out, 0.4
+
     def test_several_runs_are_compared_as_runs(self):
         rng = np.random.default_rng(6)
         a, b = (table(n, "fit_seconds", rng.normal(s, 0.02, 8)) for n, s in (("a", 1), ("b", 1.3)))
@@ -275,6 +345,10 @@ class TestTimes:
         a, b = (
             self.run(tmp_path / n, [0.1, 0.2, 0.3], blas=loaded[i:]) for i, n in enumerate("ab")
         )
+        assert one(a, b).verdict == "no difference"
+
+    def test_a_record_of_other_things_names_no_libraries(self, tmp_path):
+        a, b = (self.run(tmp_path / n, [0.1, 0.2, 0.3], blas=5) for n in "ab")
         assert one(a, b).verdict == "no difference"
 
     def test_a_time_of_nothing_is_not_compared(self):
@@ -384,6 +458,9 @@ class TestGates:
         assert self.judged(text, [a], noise)[0].state == "within noise"
         assert self.judged(text, [a], [a])[0].state == "does not hold"
         assert self.judged(text, [a[:2]], [a[:2] - [0.1, 0.2]])[0].state == "underpowered"
+        for endless in ("accuracy < 1e999", "accuracy < 1e999 - 1e999"):
+            with pytest.raises(ValueError, match=f"^--fail-if: expected finite.*{endless}'$"):
+                self.judged(endless, [a], [a])
 
     def test_a_product_and_a_difference_are_the_same_gate(self):
         rng = np.random.default_rng(8)

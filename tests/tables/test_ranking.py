@@ -62,6 +62,24 @@ def test_the_best_mean_is_first_and_ties_overlap():
     assert (last.low, last.high) == pytest.approx((low, high))
 
 
+def test_counts_that_are_equal_by_chance_have_no_certain_place():
+    rng = np.random.default_rng(1)
+    wrong = 0
+    for shift in [0, 100] * 10:  # paired, and not
+        groups = rng.binomial(100, 0.95, (30, 3)) / 100
+        wrong += set(places(rank(table(*groups, shift=shift, n="100"))).values()) != {(1, 30)}
+    assert wrong <= 3  # of 20; where no scatter is no noise 17
+    clear = table([0.5] * 3, [0.9] * 3, n="100")
+    assert places(rank(clear)) == {"1": (1, 1), "0": (2, 2)}
+
+
+def test_an_inference_that_seeds_have_no_part_in_is_one_run():
+    ranking = rank(table([0.97] * 5, [0.98] * 5, task="inference"))
+    assert places(ranking) == {"0": (1, 2), "1": (1, 2)}
+    assert [one.n for one in ranking.summaries] == [5, 5]
+    assert ranking.notes == ["accuracy: inferences that seeds have no part in count as one run"]
+
+
 def test_two_replicates_cannot_be_ranked():
     ranking = rank(table([0.1, 0.11], [0.9, 0.91]))
     assert [(one.keys["lr"], one.best, one.worst) for one in ranking.summaries] == [

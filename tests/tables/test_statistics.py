@@ -151,6 +151,9 @@ def test_needed_for_what_was_seen():
     assert stats.needed_for(Pair(a, a + 1, "paired")) == 3
     assert stats.needed_for(Pair(a, a[::-1].copy(), "independent")) is None
     assert stats.needed_for(Pair(a[:1], b[:1], "paired")) is None
+    beyond = stats.needed(0.4 / np.std(b - a, ddof=1), paired=True)
+    assert stats.needed_for(Pair(a, b, "paired"), room=0.6) == beyond
+    assert stats.needed_for(Pair(a, b, "paired"), room=1.0) is None
 
 
 @pytest.mark.parametrize("design", ["paired", "independent"])
@@ -218,6 +221,22 @@ def test_what_does_not_scatter_is_certain():
     assert stats.effect_size(pair) is None
     assert stats.effect_size(Pair(np.ones(3), np.ones(3), "independent")) == 0.0
     assert stats.standard_error(Pair(np.ones(3), np.ones(4), "independent")) == (0.0, 5)
+
+
+def test_equal_counts_scatter_as_what_is_rounded_to_a_step():
+    # Sheppard: rounding to a step h adds a variance of h^2 / 12 to each value.
+    a, b = np.full(3, 0.7), np.full(3, 0.9)
+    error, freedom = stats.standard_error(Pair(a, b, "paired", 0.1))
+    assert (error, freedom) == (pytest.approx(0.1 * math.sqrt(2 / 12 / 3)), 2)
+    error, freedom = stats.standard_error(Pair(a, b, "independent", 0.1))
+    assert (error, freedom) == (pytest.approx(0.1 * math.sqrt(2 / 12 / 3)), pytest.approx(4))
+    error, _ = stats.standard_error(Pair(a, b, "independent", 0.1), (-2.0, 0.0))
+    assert error == pytest.approx(2 * 0.1 / math.sqrt(12 * 3))
+    assert stats.effect_size(Pair(a, b, "paired", 0.1)) == pytest.approx(2 * math.sqrt(6))
+    scattering = np.array([0.7, 0.8, 0.9])
+    assert stats.standard_error(Pair(a, scattering, "paired", 0.1)) == stats.standard_error(
+        Pair(a, scattering, "paired")
+    )
 
 
 def test_repeats_of_one_run_count_as_one_run():
