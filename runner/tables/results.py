@@ -28,6 +28,7 @@ class Results:
     folder : of the run or of the sweep; None for a file alone.
     sweep : whether the folder is a sweep's, with each run in a folder of its own.
     missing : planned jobs of a sweep that have no row.
+    repeated : rows of the file that are copies of others, and left out.
     """
 
     name: str
@@ -36,10 +37,13 @@ class Results:
     folder: Path | None = None
     sweep: bool = False
     missing: int = 0
+    repeated: int = 0
 
     def shortfall(self) -> list[str]:
         """Return notes of what is not there, or did not complete."""
         notes = [f"{self.name}: planned jobs without a row: {self.missing}"] if self.missing else []
+        if self.repeated:
+            notes.append(f"{self.name}: copies of rows, left out: {self.repeated}")
         counts = Counter(row["status"] for row in self.rows)
         ended = [f"{counts[status]} {status}" for status in STATUSES[1:] if counts[status]]
         return [*notes, f"{self.name}: {', '.join(ended)}"] if ended else notes
@@ -48,12 +52,14 @@ class Results:
         """Return where a row's run happened, as far as it is recorded."""
         path = self._file(row, store.RECORD)
         record = strict.read_json(path) if path else None
-        return record.get("environment") if isinstance(record, dict) else None
+        found = record.get("environment") if isinstance(record, dict) else None
+        return found if isinstance(found, dict) else None
 
     def timing(self, row: Row) -> list[Row]:
         """Return the rows of a run's timing.csv, none where there is no such file."""
         path = self._file(row, "timing.csv")
-        return strict.read_csv(path, "timing") if path else []
+        needed = ("phase", "batch_size", "seconds", "items_per_second")
+        return strict.read_csv(path, "timing", needed) if path else []
 
     def predictions(self, row: Row) -> dict[str, Array] | None:
         """Return the labels and the decisions of a run, None where there are none."""
@@ -88,15 +94,14 @@ def read_results(given: str) -> Results:
     if not path.exists():
         expected = "a CSV file, or the folder of a run or of a sweep"
         raise ValueError(f"{given}: expected {expected}, got none{near(path)}")
-    if not path.is_dir():
-        rows = strict.read_csv(path, "results", NEEDED)
-        return Results(given, rows, list(rows[0]))
-    file, sweep = path / "results.csv", store.is_sweep(path)
+    folder = path if path.is_dir() else None
+    file, sweep = path / "results.csv" if folder else path, store.is_sweep(path)
     if not file.exists():
         expected = "a sweep with results" if sweep else "the folder of a run or of a sweep"
         raise ValueError(f"{given}: expected {expected}, got no results.csv")
-    rows = strict.read_csv(file, "results", NEEDED)
-    results = Results(given, rows, list(rows[0]), path, sweep)
+    found = strict.read_csv(file, "results", NEEDED)
+    rows = list({tuple(row.values()): row for row in found}.values())
+    results = Results(given, rows, list(rows[0]), folder, sweep, repeated=len(found) - len(rows))
     if sweep:
         take_plan(results, path / store.PLAN)
     return results
@@ -114,7 +119,7 @@ def take_plan(results: Results, path: Path) -> None:
 
     An early stop makes fewer epochs than were planned; the plan tells configurations apart.
     """
-    plan = {row["run_id"]: row for row in strict.read_csv(path)}
+    plan = {row["run_id"]: row for row in strict.read_csv(path, needed=["run_id"])}
     swept = [name for name in next(iter(plan.values())) if name not in (*PLANNED, "seed")]
     for row in results.rows:
         if row["run_id"] in plan:

@@ -118,7 +118,9 @@ def numbered(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def check_header(path: Path, names: Sequence[str], needed: Sequence[str]) -> None:
-    """Refuse a header that names a column twice or lacks one that is needed."""
+    """Refuse a header with a column without a name or there twice, or without one needed."""
+    if "" in names:
+        raise ValueError(f"{path}: line 1: expected a name for each column, got an empty one")
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise ValueError(f"{path}: line 1: expected each column once, got {twice[0]!r} twice")

@@ -53,6 +53,7 @@ def test_numbers(tmp_path, text, value):
         ([HEADER, ROW, "", ROW], "line 3: expected 7 cells, got 0"),
         ([HEADER, ROW, HEADER, ROW], "line 3: expected a row, got the header again"),
         ([HEADER + ",lr", ROW + ",1"], "line 1: expected each column once, got 'lr' twice"),
+        ([f",{HEADER}", f"0,{ROW}"], "line 1: expected a name for each column, got an empty one"),
         ([HEADER], "line 2: expected a row below the header, got none"),
         ([HEADER, "2" + ROW[1:]], "line 2: schema_version: expected 1, got '2'"),
         ([HEADER, ROW[1:]], "line 2: schema_version: expected 1, got ''"),
@@ -122,6 +123,28 @@ def test_a_folder_in_the_place_of_a_file(tmp_path):
     (tmp_path / "results.csv").mkdir()
     with pytest.raises(ValueError, match=r"results\.csv: expected a file, got a folder$"):
         read_results(str(tmp_path))
+
+
+def test_copies_of_a_row_count_once(tmp_path):
+    table = read_results(str(written(tmp_path, HEADER, ROW, ROW, ROW.replace("0.9", "0.8"), ROW)))
+    assert [row["accuracy"] for row in table.rows] == ["0.9", "0.8"]
+    assert table.shortfall() == [f"{table.name}: copies of rows, left out: 2"]
+
+
+def test_what_a_run_leaves_beside_its_row_may_be_damaged(tmp_path):
+    path = written(tmp_path, HEADER, ROW)
+    table = read_results(str(tmp_path))
+    (tmp_path / "run.json").write_text('{"environment": "x"}')
+    assert table.environment(table.rows[0]) is None
+    (tmp_path / "timing.csv").write_text("a,b\n1,2\n")
+    message = r"timing\.csv: line 1: expected a column phase, got none$"
+    with pytest.raises(ValueError, match=message):
+        table.timing(table.rows[0])
+    (tmp_path / "plan.csv").write_text("a,b\n1,2\n")
+    message = r"plan\.csv: line 1: expected a column run_id, got none$"
+    with pytest.raises(ValueError, match=message):
+        read_results(str(tmp_path))
+    assert read_results(str(path)).folder is None
 
 
 def test_a_sweep_is_read_with_its_plan(tmp_path):
