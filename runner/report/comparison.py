@@ -172,7 +172,7 @@ def gate_line(item: Judged) -> str:
     where = f"{made.table} {place}".strip()
     values = f"{made.metric} {short(made.value)}, baseline {short(made.baseline)}"
     chance = "" if item.p is None else f", p {probability(item.p)}"
-    return f"gate {item.state}: {item.gate}: {where}: {values}{chance}"
+    return formats.one_line(f"gate {item.state}: {item.gate}: {where}: {values}{chance}")
 
 
 def show_ranking(ranking: Ranking, form: str, console: Console) -> None:

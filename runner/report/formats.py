@@ -7,7 +7,9 @@ from typing import Any
 
 from runner.tables.store import csv_text
 
-MARKDOWN = {character: f"\\{character}" for character in "\\`*_[]<>|#~"}
+# What a terminal would obey, except the ends of lines and tabulators.
+CONTROLS = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)), "\ufffd")
+MARKDOWN = {character: f"\\{character}" for character in "\\`*_[]<>|#~&$"}
 LATEX = {
     **{character: f"\\{character}" for character in "{}$&#_%"},
     "\\": r"\textbackslash{}",
@@ -19,6 +21,7 @@ LATEX = {
     "\u2212": "$-$",
     "[": "{[}",  # at a row's start it would be an option of the rule or row above
     "]": "{]}",
+    "*": "{*}",  # and this one a variant of it
 }
 
 
@@ -52,7 +55,12 @@ def latex(heads: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> str
 
 def escaped(text: str, table: Mapping[str, str]) -> str:
     """Return a text on one line, with what has a meaning in the format escaped."""
-    return "".join(table.get(character, character) for character in " ".join(text.split()))
+    return "".join(table.get(character, character) for character in one_line(text))
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line, without control characters."""
+    return " ".join(text.split()).translate(CONTROLS)
 
 
 def as_json(content: Any) -> str:

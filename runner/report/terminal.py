@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from runner.report.formats import CONTROLS
 from runner.tables.columns import RESULTS
 
 if TYPE_CHECKING:
@@ -259,15 +260,20 @@ def grid(heads: Sequence[str], rows: Iterable[Sequence[object]], left: int = 0) 
     """Return a table whose first ``left`` columns are text and the others numbers."""
     table = Table(header_style="bold", box=SIMPLE_HEAD)
     for index, head in enumerate(heads):
-        table.add_column(head, justify="left" if index < left else "right")
+        table.add_column(as_it_is(head), justify="left" if index < left else "right")
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(as_it_is(cell) for cell in row))
     return table
 
 
 def print_text(console: Console, text: str) -> None:
-    """Print a line as it is: no markup, no wrapping, whatever is in it."""
-    console.print(Text(text), soft_wrap=True)
+    """Print a line as it is, without wrapping."""
+    console.print(as_it_is(text), soft_wrap=True)
+
+
+def as_it_is(content: object) -> Text:
+    """Return a text in which there is no markup, and nothing that a terminal would obey."""
+    return Text(str(content).translate(CONTROLS))
 
 
 def shown(path: Path) -> str:
