@@ -76,7 +76,7 @@ class Results:
         if self.folder is None:
             return None
         job = store.job_folder(row["run_id"]) if self.sweep else ""
-        path = self.folder / job / name
+        path = Path(self.folder, job, name)
         return path if path.exists() else None
 
 

@@ -14,8 +14,6 @@ from runner.tables.results import Results, number
 from runner.tables.statistics import Pair
 from runner.tables.strict import Row
 
-CONDITIONS = ("cpu", "cores", "threads", "BLAS")  # of a time
-
 
 def measure_times(
     made: Comparison, sides: Sides, before: Sequence[Row], after: Sequence[Row], any_machine: bool
@@ -90,16 +88,16 @@ def machines(table: Results, rows: Sequence[Row]) -> dict[str, set[frozenset[str
     A run's libraries are those that its process had loaded, one of which it used: runs that
     have one in common are taken for equal.
     """
-    seen: dict[str, set[frozenset[str]]] = {name: set() for name in CONDITIONS}
-    for row in rows:
-        if row.get("threads"):
-            seen["threads"].add(frozenset([row["threads"]]))
-        environment = table.environment(row)
-        if environment:
-            seen["cpu"].add(frozenset([str(environment.get("cpu"))]))
-            seen["cores"].add(frozenset([str(environment.get("cores"))]))
-            seen["BLAS"].add(libraries(environment.get("blas")))
-    return seen
+    distinct: list[dict[str, Any]] = []  # most often one, of which a large sweep has many copies
+    for environment in map(table.environment, rows):
+        if environment and environment not in distinct:
+            distinct.append(environment)
+    return {
+        "cpu": {frozenset([str(one.get("cpu"))]) for one in distinct},
+        "cores": {frozenset([str(one.get("cores"))]) for one in distinct},
+        "threads": {frozenset([row["threads"]]) for row in rows if row.get("threads")},
+        "BLAS": {libraries(one.get("blas")) for one in distinct},
+    }
 
 
 def others_than(left: set[frozenset[str]], right: set[frozenset[str]]) -> bool:
