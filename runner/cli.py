@@ -331,6 +331,7 @@ def resume(words: Sequence[str]) -> int:
 
 
 FORMATS = ("terminal", "csv", "markdown", "latex", "json")
+WHOLE = ("terminal", "json")  # which have room for notes
 
 
 def compare(words: Sequence[str]) -> int:
@@ -353,7 +354,7 @@ def compare(words: Sequence[str]) -> int:
         expected, where = "two tables or more", "command line"
         raise BadInput("compare", expected, options.tables[0], where=where)
 
-    from runner.report.comparison import gate_line, show_comparison
+    from runner.report.comparison import gate_line, remarks, show_comparison
     from runner.report.terminal import terminal
     from runner.tables import compare as comparing
     from runner.tables.comparison import METRICS
@@ -367,10 +368,8 @@ def compare(words: Sequence[str]) -> int:
         tables = [read_results(given) for given in options.tables]
         outcome = comparing.compare(tables, metrics, gates, any_machine=options.any_machine)
     show_comparison(outcome, options.format, terminal())
-    for item in outcome.gates:
-        if item.state != "does not hold":
-            # What another program reads stays free of it.
-            print(gate_line(item), file=sys.stdout if options.format == "terminal" else sys.stderr)
+    lines = [gate_line(item) for item in outcome.gates if item.state != "does not hold"]
+    say_aside(lines if options.format in WHOLE else [*remarks(outcome), *lines], options.format)
     if any(item.state == "holds" for item in outcome.gates):
         return 1
     for item in outcome.gates:
@@ -400,7 +399,14 @@ def summarize(words: Sequence[str]) -> int:
     with unusable("summarize"):
         ranking = rank(read_results(options.table), split(options.by), metrics)
     show_ranking(ranking, options.format, terminal())
+    say_aside([] if options.format in WHOLE else ranking.notes, options.format)
     return 0
+
+
+def say_aside(lines: Sequence[str], form: str) -> None:
+    """Print what is no part of a table; what another program reads stays free of it."""
+    for line in lines:
+        print(line, file=sys.stdout if form == "terminal" else sys.stderr)
 
 
 @contextmanager

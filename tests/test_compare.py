@@ -157,6 +157,22 @@ def test_three_tables(here, capsys):
     assert [row["verdict"] for row in rows] == ["worse", "no difference"]
 
 
+@pytest.mark.parametrize("form", ["csv", "markdown", "latex"])
+def test_what_is_missing_is_said_beside_a_table(here, capsys, form):
+    table = pd.read_csv(here / BOTH / "results.csv", dtype=str)
+    table.loc[table.index[-1], "status"] = "failed"
+    half = table[table["optimizer.choice"] == "adam"]
+    half.to_csv(here / "half.csv", index=False, lineterminator="\n")
+    assert main(["compare", BOTH, "half.csv", "--metric", "accuracy", "--format", form]) == 0
+    assert capsys.readouterr().err.splitlines()[:3] == [
+        "half.csv: 1 failed",
+        f"1 of {BOTH} not in half.csv: sgd",
+        "accuracy: 1 of 8 rows without it; seeds without a partner: 1",
+    ]
+    assert main(["summarize", "half.csv", "--format", form]) == 0
+    assert capsys.readouterr().err == "half.csv: 1 failed\n"
+
+
 def test_a_sweep_is_summarized_and_ranked(here, capsys):
     assert main(["summarize", BOTH, "--by", "optimizer.choice", "--format", "json"]) == 0
     found = {

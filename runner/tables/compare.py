@@ -134,7 +134,7 @@ def measure_means(
         by_student(made, pair)
         alone = len(values[0]) + len(values[1]) - made.n_baseline - made.n
         if alone:
-            made.remark(f"{alone} seeds without a partner")
+            made.remark(f"seeds without a partner: {alone}")
 
 
 def by_mcnemar(made: Comparison, pair: Pair) -> None:

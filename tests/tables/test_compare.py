@@ -131,7 +131,7 @@ def test_other_seeds_are_not_paired():
     ("first", "method", "n", "note"),
     [
         (0, "paired t", 8, ""),
-        (4, "paired t", 4, "8 seeds without a partner"),
+        (4, "paired t", 4, "seeds without a partner: 8"),
         (5, "Welch t", 8, ""),
     ],
 )
@@ -164,7 +164,7 @@ def test_runs_that_did_not_complete_do_not_count():
     b.rows[4] |= {"accuracy": ""}
     made = one(a, b)
     assert (made.n, made.verdict) == (4, "no difference")
-    assert made.note == "2 of 12 rows without it; 2 seeds without a partner"
+    assert made.note == "2 of 12 rows without it; seeds without a partner: 2"
     for row in b.rows:
         row["status"] = "failed"
     made = one(a, b)
