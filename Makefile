@@ -1,9 +1,11 @@
-# `make run`: the main job. `make test`: linter, types and all tests. Both set up .venv first.
+# `make run`: the main job. `make test`: linter, types and all tests. `make coverage`: what the
+# tests reach, in twice the time. Each sets up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: run test lock clean
+.PHONY: run test coverage lock clean
 
 run: .venv/run
 	$(BIN)/python -m runner
@@ -12,7 +14,10 @@ test: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n auto --cov=runner --cov-report=term
+	$(PYTEST)
+
+coverage: .venv/test
+	$(PYTEST) --cov=runner --cov-report=term
 
 .venv/run: pyproject.toml requirements.lock
 	$(PYTHON) -m venv .venv
