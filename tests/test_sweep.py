@@ -73,7 +73,7 @@ def test_from_python_the_same_rows():
 def test_a_swept_key_that_is_a_column_gets_no_second_one():
     table = runner.sweep([*GATES, "seed=range(0,3)", "network.hidden=[3],[4,5]"])
     assert len(table) == 12
-    assert list(table.columns[-3:]) == ["converged", "dataset.choice", "network.hidden"]
+    assert list(table.columns[-3:]) == ["validation_accuracy", "dataset.choice", "network.hidden"]
     assert set(table["network.hidden"]) == {"[3]", "[4,5]"}
     assert table["seed"].tolist() == [0, 0, 1, 1, 2, 2] * 2
 

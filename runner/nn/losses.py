@@ -73,7 +73,8 @@ def cross_entropy(delta: float = DELTA) -> Loss:
 
     With softmax outputs its gradient in the logits is y - t (book 5.6.3);
     identity outputs are taken as the logits of a softmax. With sigmoid and
-    step outputs it is the binary cross-entropy, summed over the outputs.
+    step outputs it is the binary cross-entropy, summed over the outputs, and
+    with pairwise ones that of the pairs with the right class, without delta.
 
     Parameters
     ----------
@@ -97,6 +98,7 @@ def cross_entropy(delta: float = DELTA) -> Loss:
 
     softmax = _softmax_cross_entropy(delta)
     heads = {"softmax": softmax, "identity": softmax, "sigmoid": _binary_cross_entropy(delta)}
+    heads |= {"pairwise": _pairwise_cross_entropy()}
     return Loss(value, gradient, MappingProxyType(heads | {"step": _step_cross_entropy(delta)}))
 
 
@@ -159,6 +161,25 @@ def _binary_cross_entropy(delta: float) -> Head:
 
     def backward(a: Array, t: Array, da: Array) -> float:
         np.divide(sigmoid(a) - t, len(a), out=da)
+        return value(a, t)
+
+    return Head(value, backward)
+
+
+def _pairwise_cross_entropy() -> Head:
+    """Σ softplus(-a) where the first class of a pair is the right one, of a where the second is.
+
+    A pair without the right class, whose target is nan, counts nothing: each of the pairs learns
+    from the samples of its two classes alone.
+    """
+    sigmoid, log_1_exp = outputs.sigmoid().forward, softplus().forward
+
+    def value(a: Array, t: Array) -> float:
+        return _mean(np.nan_to_num(log_1_exp((1 - 2 * t) * a), nan=0.0, posinf=np.inf))
+
+    def backward(a: Array, t: Array, da: Array) -> float:
+        sign = 1 - 2 * t
+        np.divide(np.nan_to_num(sign * sigmoid(sign * a)), len(a), out=da)
         return value(a, t)
 
     return Head(value, backward)

@@ -1,10 +1,11 @@
 """Output functions of the last layer and the decision for a class (book ch. 3.5)."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from runner.nn import activations
 from runner.nn.checks import Array
@@ -14,8 +15,8 @@ class Output(NamedTuple):
     """An output function and its way back.
 
     ``forward`` turns the logits ``a``, (batch, outputs), into the outputs
-    ``y`` of the same shape and dtype. ``backward`` turns ``y`` and dL/dy into
-    dL/da.
+    ``y`` of the same dtype and, but for ``pairwise``, the same shape.
+    ``backward`` turns ``y`` and dL/dy into dL/da.
     """
 
     forward: Callable[[Array], Array]
@@ -60,6 +61,48 @@ def step() -> Output:
     return Output(activations.step().forward, lambda y, dy: np.zeros_like(dy))
 
 
+def pairwise() -> Output:
+    """Return the votes that each class wins against each other one; no gradient passes through it.
+
+    The logits are one for each pair of classes (0, 1), (0, 2), ..., (1, 2), ...: above 0 the
+    first of both wins. Of as many votes the class is ahead whose wins are the clearer ones: the
+    mean of its probabilities is added, so y is from 0 to below the number of classes
+    (Friedman 1996, "Another approach to polychotomous classification"; LeCun et al. 1998).
+    """
+    probability = activations.sigmoid().forward
+
+    def forward(a: Array) -> Array:
+        first, second = pairs_of(classes_of(a.shape[-1]))
+        p = probability(a)
+        y = np.zeros((*a.shape[:-1], classes_of(a.shape[-1])), a.dtype)
+        share = 1 / y.shape[-1]
+        for pair, (i, j) in enumerate(zip(first, second, strict=True)):
+            wins = a[..., pair] > 0
+            y[..., i] += wins + share * p[..., pair]
+            y[..., j] += ~wins + share * (1 - p[..., pair])
+        return y
+
+    return Output(forward, lambda y, dy: np.zeros_like(dy))
+
+
+def pairs_of(classes: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the first and the second class of every pair, in the order of the logits."""
+    return np.triu_indices(classes, 1)
+
+
+def classes_of(pairs: int) -> int:
+    """Return of how many classes there are so many pairs."""
+    return (1 + math.isqrt(1 + 8 * pairs)) // 2
+
+
+def pair_targets(t: Array, classes: int, dtype: DTypeLike) -> Array:
+    """Return labels (N,) as rows (N, pairs): 1 for the first class, 0 for the second, else nan."""
+    first, second = pairs_of(classes)
+    labels = t[:, None]
+    targets = np.where(labels == first, 1.0, np.where(labels == second, 0.0, np.nan))
+    return targets.astype(dtype)
+
+
 def decide(y: Array) -> NDArray[np.intp]:
     """Return the class of each row of outputs ``y``, (batch, outputs), as (batch,) integers.
 
@@ -74,6 +117,7 @@ def decide(y: Array) -> NDArray[np.intp]:
 
 OUTPUTS: dict[str, Callable[..., Output]] = {
     "identity": identity,
+    "pairwise": pairwise,
     "sigmoid": sigmoid,
     "softmax": softmax,
     "step": step,

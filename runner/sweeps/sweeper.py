@@ -37,9 +37,14 @@ LOST = "no record was left: the worker was killed, or the disk is full"
 
 @dataclass
 class RunnerSweeperConf:
-    """The sweeper's node; what it needs to know is under ``sweep`` and ``output_dir``."""
+    """The sweeper's node; what it needs to know is under ``sweep`` and ``output_dir``.
+
+    ``params`` are overrides that the command line need not repeat, as Hydra's basic sweeper has
+    them: a choice of ``hydra/sweeper`` with params is a sweep with a name.
+    """
 
     _target_: str = "runner.sweeps.sweeper.RunnerSweeper"
+    params: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -69,6 +74,9 @@ class RunnerSweeper(Sweeper):
     context: HydraContext
     launcher: Launcher
 
+    def __init__(self, params: dict[str, Any]) -> None:
+        self.params = params
+
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
@@ -87,7 +95,9 @@ class RunnerSweeper(Sweeper):
             Before anything is written, when one of the jobs cannot be run,
             or the sweep that is there was another one.
         """
-        jobs, rows = self.plan(arguments)
+        given = {word.partition("=")[0].lstrip("+") for word in arguments}
+        own = [f"{key}={value}" for key, value in self.params.items() if key not in given]
+        jobs, rows = self.plan([*own, *arguments])
         options, output_dir = self.config.sweep, self.config.output_dir
         folder = store.sweep_folder(output_dir, options.name, datetime.now(UTC))
         board = Board(folder, rows, type(self).watch)

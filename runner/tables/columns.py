@@ -65,6 +65,12 @@ RESULTS = _columns(
     ("code_version", "string", "12 hex digits over the source files of this package"),
     ("error", "string", "why the run is not completed"),
     ("converged", "boolean", "perceptron: whether the stopping rule was met"),
+    (
+        "validation_accuracy",
+        "number",
+        "accuracy on the validation split with the weights that are kept",
+        "fraction",
+    ),
 )
 ACCURACY = _columns(
     ("split", "string", "train, test or all"),

@@ -17,13 +17,14 @@ from runner import weights as weight_files
 from runner.config import Config
 from runner.data import DATASETS, DataError, Dataset, from_arrays
 from runner.data.dataset import one_hot, samples, transform
+from runner.data.deskew import deskewed
 from runner.lookup import BadInput, call, find, parameters
 from runner.nn.activations import ACTIVATIONS, Activation, pair
 from runner.nn.initializers import INITIALIZERS, Initializer
 from runner.nn.losses import LOSSES, Head, Loss, head
 from runner.nn.mlp import MLP
 from runner.nn.optimizers import OPTIMIZERS, Optimizer
-from runner.nn.outputs import OUTPUTS, Output
+from runner.nn.outputs import OUTPUTS, Output, pair_targets
 from runner.nn.regularization import Regularization
 from runner.nn.schedules import SCHEDULES, Schedule
 from runner.tasks.probe import functions, try_number, try_on_arrays
@@ -113,6 +114,8 @@ class Setup:
             return Split(name, x, t, t.astype(dtype))
         if outputs == 1:
             return Split(name, x, t, t.astype(dtype)[:, None])
+        if self.config.output.name == "pairwise":
+            return Split(name, x, t, pair_targets(t, self.classes, dtype))
         return Split(name, x, t, one_hot(t, outputs, dtype))
 
     @property
@@ -213,10 +216,9 @@ def load_dataset(
             raise BadInput(f"dataset.params.{key}", "a parameter of the choice", key)
         known = parameters(maker)
         params |= {key: value for key, value in offered.items() if key in known}
+    load = _load_once if options.name in FIXED else _load
     try:
-        if options.name in FIXED:
-            return _load_once(options.name, maker, _Frozen(params))
-        return _load(options.name, maker, params)
+        return load(options.name, maker, _Frozen(params), options.deskew)
     except (BadInput, DataError) as error:
         cause = error if isinstance(error, DataError) else error.__cause__
         if not isinstance(cause, DataError):
@@ -232,10 +234,13 @@ class _Frozen(dict[str, Any]):
         return hash(repr(sorted(self.items())))
 
 
-def _load(name: str, maker: Callable[..., Any], params: dict[str, Any]) -> tuple[Dataset, float]:
+def _load(
+    name: str, maker: Callable[..., Any], params: dict[str, Any], deskew: bool
+) -> tuple[Dataset, float]:
     started = time.perf_counter()
     made = call("dataset.params", maker, params)
     dataset: Dataset = made if name in DATASETS else from_arrays(made, name)
+    dataset = deskewed(dataset) if deskew else dataset
     return dataset, time.perf_counter() - started
 
 
@@ -371,6 +376,8 @@ def check_output(config: Config, dataset: Dataset) -> None:
     if config.task.name == "perceptron" and dataset.classes is None:
         got = "samples without labels" if dataset.t is None else "real-numbered targets"
         raise BadInput("dataset", "classes to tell apart", got)
+    if config.task.name == "perceptron" and name == "pairwise":
+        raise BadInput("output", "step (a perceptron has an output for each class)", name)
     if dataset.t is not None and dataset.classes is None:
         if name in OUTPUTS and name != "identity":
             raise BadInput("output", "identity (the targets are real numbers)", name)
@@ -383,6 +390,8 @@ def check_output(config: Config, dataset: Dataset) -> None:
             raise BadInput("output", "softmax, sigmoid or identity (step has no slope)", name)
         if name == "identity" and loss == "cross_entropy":
             raise BadInput("output", "softmax (cross_entropy learns probabilities)", name)
+        if name == "pairwise" and loss != "cross_entropy":
+            raise BadInput("loss", "cross_entropy (output=pairwise is learned with it)", loss)
 
 
 def layer_sizes(config: Config, dataset: Dataset, given: Weights | None) -> list[int]:
@@ -411,6 +420,8 @@ def output_sizes(config: Config, dataset: Dataset) -> list[int]:
         raise BadInput("weights", expected, config.weights.name)
     if dataset.classes is None:
         return [dataset.t.shape[1]]
+    if config.output.name == "pairwise":
+        return [dataset.classes * (dataset.classes - 1) // 2]
     # Two classes can share one neuron, unless outputs are compared with each other.
     if dataset.classes == 2 and config.output.name not in ("softmax", "identity"):
         return [1, 2]

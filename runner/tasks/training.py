@@ -34,7 +34,8 @@ def check(setup: Setup) -> None:
     if not 0 <= options.label_smoothing < 1:
         expected = "a number from 0 to below 1"
         raise BadInput("training.label_smoothing", expected, options.label_smoothing)
-    if options.label_smoothing and (setup.classes is None or setup.network.sizes[-1] < 2):
+    alone = setup.network.sizes[-1] < 2 or setup.config.output.name == "pairwise"
+    if options.label_smoothing and (setup.classes is None or alone):
         expected = "0 (there are no classes with a neuron each)"
         raise BadInput("training.label_smoothing", expected, options.label_smoothing)
     if options.checkpoint_every is not None:
@@ -78,6 +79,8 @@ def run(setup: Setup, progress: Progress = no_progress) -> Records:
     if options.patience is not None:
         setup.network.parameters[...] = best.parameters
     finish(setup, train, test, records)
+    if validation is not None:
+        records.result["validation_accuracy"] = whole(setup, validation)["accuracy"]
     return records
 
 

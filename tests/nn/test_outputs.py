@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from scipy import special
+from sklearn.utils.multiclass import _ovr_decision_function
 
 from runner.nn.numerical import gradient
-from runner.nn.outputs import OUTPUTS, decide, softmax_into
+from runner.nn.outputs import OUTPUTS, classes_of, decide, pair_targets, softmax_into
 
 RNG = np.random.default_rng(1)
 A = RNG.normal(0, 3, (12, 5))
@@ -15,16 +16,19 @@ ORACLES = {
 }
 
 
+NEURONS = sorted(ORACLES)  # those with an output for each neuron
+
+
 def test_every_output_has_an_oracle():
-    assert set(ORACLES) == set(OUTPUTS)
+    assert {*NEURONS, "pairwise"} == set(OUTPUTS)
 
 
-@pytest.mark.parametrize("name", sorted(OUTPUTS))
+@pytest.mark.parametrize("name", NEURONS)
 def test_forward_equals_the_oracle(name):
     np.testing.assert_allclose(OUTPUTS[name]().forward(A), ORACLES[name](A), rtol=0, atol=1e-15)
 
 
-@pytest.mark.parametrize("name", sorted(OUTPUTS))
+@pytest.mark.parametrize("name", NEURONS)
 def test_backward_equals_the_numerical_gradient(name):
     output, dy = OUTPUTS[name](), RNG.normal(size=A.shape)
     numerical = gradient(lambda a: (dy * ORACLES[name](a)).sum(), A, h=1e-5)
@@ -33,7 +37,7 @@ def test_backward_equals_the_numerical_gradient(name):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", sorted(OUTPUTS))
+@pytest.mark.parametrize("name", NEURONS)
 def test_keeps_shape_and_dtype_in_a_new_array(name, dtype):
     output, a = OUTPUTS[name](), A.astype(dtype)
     y = output.forward(a)
@@ -45,7 +49,7 @@ def test_keeps_shape_and_dtype_in_a_new_array(name, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", sorted(OUTPUTS))
+@pytest.mark.parametrize("name", NEURONS)
 def test_extremes_are_finite_without_a_warning(name, dtype):
     a = np.array([[1e4, -1e4, 0], [-1e30, 1e30, 1e30], [-1e4, -1e4, -1e4]], dtype)
     output = OUTPUTS[name]()
@@ -86,6 +90,28 @@ def test_softmax_into_a_given_array(dtype, order):
 
 def test_softmax_keeps_the_order():
     np.testing.assert_array_equal(decide(OUTPUTS["softmax"]().forward(A)), decide(A))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_pairwise_decides_as_scikit_learn_does(classes, dtype):
+    # Its confidences are for the second class; of as many votes their sum decides here and there.
+    pairs = classes * (classes - 1) // 2
+    a = RNG.normal(0, 1, (500, pairs)).astype(dtype)
+    y = OUTPUTS["pairwise"]().forward(a)
+    assert (y.dtype, y.shape, classes_of(pairs)) == (dtype, (500, classes), classes)
+    theirs = _ovr_decision_function(a <= 0, 0.5 - special.expit(a), classes)
+    np.testing.assert_array_equal(np.floor(y), np.rint(theirs))
+    np.testing.assert_array_equal(decide(y), theirs.argmax(axis=1))
+    np.testing.assert_allclose(y.sum(axis=1), pairs + pairs / classes, rtol=1e-5)
+
+
+def test_pair_targets_know_the_pairs_of_the_label_alone():
+    targets = pair_targets(np.array([0, 1, 2, 3], np.uint8), 4, np.float32)
+    x = np.nan  # (0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)
+    expected = [[1, 1, 1, x, x, x], [0, x, x, 1, 1, x], [x, 0, x, 0, x, 1], [x, x, 0, x, 0, 0]]
+    np.testing.assert_array_equal(targets, np.array(expected, np.float32))
+    assert targets.dtype == np.float32
 
 
 def test_decide_takes_the_first_of_equals():

@@ -10,7 +10,7 @@ RESULTS = (
     "batch_size, seed, n, correct, accuracy, accuracy_low, accuracy_high, test_loss, "
     "train_accuracy, epochs, parameters, fit_seconds, inference_seconds, images_per_second, "
     "threads, started_at, duration_seconds, config_hash, data_hash, weights_hash, code_version, "
-    "error, converged"
+    "error, converged, validation_accuracy"
 )
 DESIGN = {
     "results": RESULTS,

@@ -146,7 +146,7 @@ def test_results_have_the_columns_of_a_run_and_then_the_swept_keys(tmp_path):
     store.write_results(tmp_path, rows, ["run_id", "optimizer.params.lr"])
     lines = (tmp_path / "results.csv").read_text().splitlines()
     assert lines[0].startswith("schema_version,run_id,status,")
-    assert lines[0].endswith(",converged,optimizer.params.lr")
+    assert lines[0].endswith(",validation_accuracy,optimizer.params.lr")
     assert store.read_rows(tmp_path / "results.csv")[1]["error"] == 'a "b",\nc'
     table = store.read_table(tmp_path / "results.csv", "results")
     assert table["run_id"].tolist() == ["bb", "aa"]
