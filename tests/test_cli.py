@@ -120,6 +120,16 @@ BAD = {
     "(step has no slope), got step",
     "task=training output=identity": "command line: output: expected softmax (cross_entropy learns "
     "probabilities), got identity",
+    "task=training output=pairwise loss=sum_squares": "command line: loss: expected cross_entropy "
+    "(output=pairwise is learned with it), got sum_squares",
+    "task=training output=pairwise training.label_smoothing=0.1": "command line: "
+    "training.label_smoothing: expected 0 (there are no classes with a neuron each), got 0.1",
+    "task=perceptron dataset=and output=pairwise": "command line: output: expected step "
+    "(a perceptron has an output for each class), got pairwise",
+    "dataset=mnist5k output=pairwise": "configuration: weights: expected 45 output neurons (the dataset's classes, "
+    "output=pairwise), got 10",
+    "dataset=curve dataset.deskew=true task=training output=identity loss=sum_squares": "command "
+    "line: dataset: deskew: expected images (height, width) of bytes, got float64 (1,)",
     "sweep.name=a/b": "command line: sweep.name: expected up to 100 letters, digits, dots, "
     "hyphens and underscores, got a/b",
     "experiment=and_gat": f"command line: experiment: expected one of {', '.join(EXPERIMENTS)}, "
@@ -144,8 +154,8 @@ BAD = {
     "check and_gat": "check: and_gat: expected an experiment or group/choice, got none such; "
     "did you mean and_gate?",
     "choices activatoin": "choices: GROUP: expected one of activation, dataset, experiment, "
-    "hydra/launcher, init, loss, network, optimizer, output, schedule, task, weights, got "
-    "activatoin; did you mean activation?",
+    "experiment/published, hydra/launcher, hydra/sweeper, init, loss, network, optimizer, output, "
+    "schedule, task, weights, got activatoin; did you mean activation?",
     "data verify mnsit": "command line: data: expected one of mnist, mnist5k, got 'mnsit'",
     "-m seed=range(0,1000000000)": "command line: sweep.max_runs: expected a sweep of at most "
     "100,000 jobs, got 1,000,000,000",

@@ -6,8 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import load_file
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsOneClassifier
 
 import runner
+from runner.data.deskew import deskewed
+from runner.data.digits import digits
 from runner.tables import store
 
 
@@ -204,6 +208,18 @@ def test_training_on_mnist5k_learns_400_of_each_digit_and_tests_on_100():
     counts = table[table["class"] != "all"].groupby("split")["n"].unique()
     assert counts["train"].tolist() == [400]
     assert counts["test"].tolist() == [100]
+
+
+def test_pairs_of_deskewed_digits_are_told_apart_by_votes(here):
+    words = ["dataset=digits", "dataset.deskew=true", "output=pairwise", "network.hidden=[]"]
+    learning = "task=training optimizer=momentum optimizer.params.lr=0.3 epochs=60 figures=none"
+    trained = runner.run([*learning.split(), *words])
+    assert trained.row["network"] == "64-45"
+    weights = ["weights=file", f"weights.path={trained.folder}/weights.safetensors"]
+    assert runner.run([*words, *weights]).accuracy == trained.accuracy
+    x = deskewed(digits()).x.reshape(1797, 64) / 16
+    library = OneVsOneClassifier(LogisticRegression(C=10)).fit(x[:1437], digits().t[:1437])
+    assert trained.accuracy == pytest.approx(library.score(x[1437:], digits().t[1437:]), abs=0.02)
 
 
 def test_regression_has_a_loss_and_no_accuracy():

@@ -13,6 +13,7 @@ from runner.tasks.records import Progress, Records, no_progress
 from runner.tasks.setup import Array, Setup
 
 FUNCTIONS: dict[str, Callable[..., Activation | Output]] = {**OUTPUTS, **ACTIVATIONS}
+del FUNCTIONS["pairwise"]  # makes other numbers of other shapes: votes
 MOST = 1_000_000  # points of a table
 
 

@@ -123,6 +123,30 @@ class TestJobs:
         assert len(list(Path("outputs/sweeps").iterdir())) == 2
 
 
+class TestNames:
+    """A choice of hydra/sweeper with params is a sweep with a name."""
+
+    PRESET = "defaults:\n  - runner\n  - _self_\nparams:\n  dataset: and,or\n  seed: 0,1\n"
+
+    @pytest.fixture(autouse=True)
+    def preset(self, here):
+        (here / "mine/hydra/sweeper").mkdir(parents=True)
+        (here / "mine/hydra/sweeper/gates.yaml").write_text(self.PRESET)
+
+    def test_it_is_the_sweep_of_its_words(self):
+        words = ["task=perceptron", "hydra/sweeper=gates", "sweep.name=named"]
+        named = app.run_sweep(words, config_dir="mine")
+        spelled = app.run_sweep([*GATES, "seed=0,1"], config_dir="mine")
+        assert untimed(named) == untimed(spelled)
+        assert resumed("outputs/sweeps/named").counts.reused == 4
+
+    def test_the_command_line_has_the_last_word(self):
+        words = ["task=perceptron", "hydra/sweeper=gates", "seed=3"]
+        table = app.run_sweep(words, config_dir="mine").results
+        assert table["seed"].tolist() == [3, 3]
+        assert table["dataset"].tolist() == ["and", "or"]
+
+
 class TestFewerThanAll:
     def test_side_by_side_and_left_out(self):
         zipped = "sweep.zip=[[epochs,seed]]"

@@ -110,6 +110,8 @@ def test_validation_samples_are_measured_and_not_learned():
     first = train(limit=300, validation=60, epochs=1)
     assert records.history[0]["validation_loss"] == first.history[0]["validation_loss"]
     assert "validation_loss" not in shorter.history[0]
+    assert records.result["validation_accuracy"] == records.history[-1]["validation_accuracy"]
+    assert "validation_accuracy" not in shorter.result
 
 
 def test_validation_of_a_regression_is_a_loss_alone():
