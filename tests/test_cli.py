@@ -126,8 +126,8 @@ BAD = {
     "training.label_smoothing: expected 0 (there are no classes with a neuron each), got 0.1",
     "task=perceptron dataset=and output=pairwise": "command line: output: expected step "
     "(a perceptron has an output for each class), got pairwise",
-    "dataset=mnist5k output=pairwise": "configuration: weights: expected 45 output neurons (the dataset's classes, "
-    "output=pairwise), got 10",
+    "dataset=mnist5k output=pairwise": "configuration: weights: expected 45 output neurons "
+    "(the dataset's classes, output=pairwise), got 10",
     "dataset=curve dataset.deskew=true task=training output=identity loss=sum_squares": "command "
     "line: dataset: deskew: expected images (height, width) of bytes, got float64 (1,)",
     "sweep.name=a/b": "command line: sweep.name: expected up to 100 letters, digits, dots, "
