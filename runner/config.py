@@ -50,7 +50,7 @@ class Dataset(Choice):
     path: str | None = key(None, "the file that dataset=file reads")
     normalize: bool = key(True, "divide images by their largest possible value: floats in [0, 1]")
     flatten: bool = key(True, "images as rows of pixels (N, 784), else as (N, 1, 28, 28)")
-    deskew: bool = key(False, "shear images of bytes until they are upright")
+    deskew: bool = key(False, "shear images of bytes until they are upright, and centre them")
     one_hot_label: bool = key(False, "labels as rows of a single one (N, classes)")
     limit: int | None = key(None, "only the first so many of a split", minimum=1, unit="samples")
     split: str = key(

@@ -1,4 +1,4 @@
-"""Slanted digits set upright (LeCun et al. 1998, section III.B: "deslanted")."""
+"""Slanted digits set upright and centred (LeCun et al. 1998, section III.B: "deslanted")."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ CHUNK = 1000  # images that are moved together, in float32
 
 
 def deskewed(dataset: Dataset) -> Dataset:
-    """Return a dataset with every image sheared upright.
+    """Return a dataset with every image sheared upright and centred.
 
     Raises
     ------
@@ -28,11 +28,12 @@ def deskewed(dataset: Dataset) -> Dataset:
 
 
 def deskew(images: Array) -> Array:
-    """Return images sheared along their rows until their principal axis is upright.
+    """Return images sheared along their rows until their principal axis is upright, and centred.
 
     A row y moves by -s (y - ȳ) pixels, s being the covariance of both coordinates over the
-    variance of y, with the grey values as masses; between pixels, and at the edges to 0, values
-    are interpolated linearly. Images with nothing above another stay as they are.
+    variance of y, with the grey values as masses. Then the centre of mass is moved into the
+    middle. Between pixels, and at the edges to 0, values are interpolated linearly. Images with
+    nothing above another are only centred, and empty ones stay as they are.
 
     Parameters
     ----------
@@ -45,30 +46,42 @@ def deskew(images: Array) -> Array:
     upright = np.empty_like(images)
     for first in range(0, len(images), CHUNK):
         some = slice(first, first + CHUNK)
-        upright[some] = _sheared(images[some])
+        upright[some] = np.rint(_upright(images[some].astype(np.float32)))
     return upright
 
 
-def _sheared(images: Array) -> Array:
+def _upright(images: Array) -> Array:
     _, height, width = images.shape
     y, x = np.arange(height, dtype=np.float64), np.arange(width, dtype=np.float32)
     rows = images.sum(axis=2, dtype=np.float64)
-    mass = np.maximum(rows.sum(axis=1), 1.0)
-    moments = images.astype(np.float32) @ x  # of each row; whole numbers, exact in float32
+    mass = rows.sum(axis=1)
+    empty = mass == 0
+    mass[empty] = 1
+    moments = images @ x  # of each row
     y_mean, x_mean = rows @ y / mass, moments.sum(axis=1, dtype=np.float64) / mass
     covariance = moments @ y / mass - y_mean * x_mean
     variance = rows @ y**2 / mass - y_mean**2
-    slant = np.where(variance > 0, covariance / np.where(variance > 0, variance, 1), 0)
-    shift = slant[:, None] * (y - y_mean[:, None])  # how far to the right a row comes from
+    flat = variance < 1e-9  # rounding may leave something of 0
+    slant = np.where(flat, 0, covariance / np.where(flat, 1, variance))
+    right, down = x_mean - (width - 1) / 2, y_mean - (height - 1) / 2
+    right[empty] = down[empty] = 0
+    sheared = _shifted(images, slant[:, None] * (y - y_mean[:, None]) + right[:, None])
+    columns = sheared.transpose(0, 2, 1)
+    return _shifted(columns, np.repeat(down[:, None], width, axis=1)).transpose(0, 2, 1)
+
+
+def _shifted(images: Array, shift: Array) -> Array:
+    """Return images (N, rows, length) with each row taken from ``shift``, (N, rows), further on."""
+    number, rows, length = images.shape
     whole = np.floor(shift)
     share = (shift - whole).astype(np.float32)[:, :, None]
-    start = np.clip(whole, -width - 1, width).astype(np.intp) + width + 1
-    padded = np.pad(images, ((0, 0), (0, 0), (width + 1, width + 1)))  # 0 beyond both edges
-    windows = sliding_window_view(padded, width, axis=2)
-    image, row = np.ogrid[: len(images), :height]
-    near, far = (windows[image, row, start + step].astype(np.float32) for step in (0, 1))
+    start = np.clip(whole, -length - 1, length).astype(np.intp) + length + 1
+    padded = np.pad(images, ((0, 0), (0, 0), (length + 1, length + 1)))  # 0 beyond both edges
+    windows = sliding_window_view(padded, length, axis=2)
+    image, row = np.ogrid[:number, :rows]
+    near: Array = windows[image, row, start]
+    far: Array = windows[image, row, start + 1]
     far -= near
     far *= share
     far += near
-    moved: Array = np.rint(far, out=far).astype(np.uint8)
-    return moved
+    return far

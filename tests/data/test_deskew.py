@@ -16,8 +16,11 @@ def oracle(image):
     mass = image.sum()
     y_mean, x_mean = (y * image).sum() / mass, (x * image).sum() / mass
     slant = ((y - y_mean) * (x - x_mean) * image).sum() / ((y - y_mean) ** 2 * image).sum()
-    matrix, offset = np.array([[1, 0], [slant, 1]]), np.array([0, -slant * y_mean])
-    return ndimage.affine_transform(image, matrix, offset, order=1, mode="grid-constant")
+    down, right = y_mean - (len(image) - 1) / 2, x_mean - (len(image.T) - 1) / 2
+    matrix, offset = np.array([[1, 0], [slant, 1]]), np.array([0, right - slant * y_mean])
+    keep = {"order": 1, "mode": "grid-constant"}
+    sheared = ndimage.affine_transform(image, matrix, offset, **keep)
+    return ndimage.shift(sheared, (-down, 0), **keep)
 
 
 def slants(images):
@@ -36,27 +39,35 @@ def test_each_image_is_sheared_as_scipy_shears_it(load):
     assert (upright.dtype, upright.shape) == (np.uint8, images.shape)
 
 
-def test_digits_stand_upright_afterwards():
+def test_digits_stand_upright_in_the_middle_afterwards():
     images = mnist5k().x[:1000].astype(float)
-    before, after = np.abs(slants(images)), np.abs(slants(deskew(images.astype(np.uint8)) * 1.0))
+    upright = deskew(images.astype(np.uint8)).astype(float)
+    before, after = np.abs(slants(images)), np.abs(slants(upright))
     assert np.median(before) > 0.2
     assert np.median(after) < 0.01
+    centres = [ndimage.center_of_mass(image) for image in upright]
+    np.testing.assert_allclose(np.median(centres, axis=0), [13.5, 13.5], atol=0.01)
+    assert np.abs(np.array(centres) - 13.5).max() < 0.5
 
 
-def test_an_image_with_nothing_to_shear_stays():
-    images = np.zeros((3, 4, 6), np.uint8)
-    images[1, 2] = 200  # a row: nothing is above it
-    images[2, :, 3] = 100  # upright
-    assert np.array_equal(deskew(images), images)
+def test_an_image_with_nothing_to_shear_is_centred():
+    images = np.zeros((3, 5, 7), np.uint8)
+    images[1, 1] = 200  # a row: nothing is above it
+    images[2, :, 2] = 100  # upright
+    expected = np.zeros((3, 5, 7), np.uint8)
+    expected[1, 2], expected[2, :, 3] = 200, 100
+    assert np.array_equal(deskew(images), expected)
 
 
 def test_what_leaves_the_image_is_lost():
     image = np.zeros((1, 9, 9), np.uint8)
     image[0, np.arange(9), np.arange(9)] = 255
     assert np.array_equal(deskew(image)[0].sum(axis=0), [0, 0, 0, 0, 9 * 255, 0, 0, 0, 0])
-    wide = np.zeros((1, 3, 40), np.uint8)
-    wide[0, 0, 0] = wide[0, 1, 20] = wide[0, 2, 39] = 255
-    assert int(deskew(wide).sum()) == pytest.approx(3 * 255, abs=3)
+    wide = np.zeros((1, 5, 40), np.uint8)
+    wide[0, [0, 2, 4], [0, 20, 39]] = 255
+    wide[0, 1, 39] = 200
+    assert np.array_equal(deskew(wide)[0], np.rint(oracle(wide[0].astype(float))))
+    assert deskew(wide).sum(dtype=int) < wide.sum(dtype=int)
 
 
 def test_a_dataset_keeps_all_but_its_images():
