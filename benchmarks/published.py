@@ -1,0 +1,141 @@
+"""The table of published results beside ours: from a finished sweep to a CSV, a page, a picture.
+
+python benchmarks/published.py SWEEP_DIR [SWEEP_DIR ...]
+
+The sweeps are those of `hydra/sweeper=published_tier_a` and its like. What was published, and
+the target, come from the head of each experiment in conf/experiment/published/. Writes
+outputs/reference/published.csv, the table of docs/published.md and docs/images/published.png;
+rows that are not in the sweeps stay as they were.
+"""
+
+import argparse
+import csv
+import re
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from runner.tables.store import read_record, read_rows
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+EXPERIMENTS = REPOSITORY / "conf" / "experiment" / "published"
+TABLE = REPOSITORY / "outputs" / "reference" / "published.csv"
+PAGE = REPOSITORY / "docs" / "published.md"
+PICTURE = REPOSITORY / "docs" / "images" / "published.png"
+HEAD = re.compile(r"# (.+)\n# Published: (\S+)(?: % test error)?\. Target: (\S+) %")
+COLUMNS = (
+    *("experiment", "what", "published", "target", "error", "std", "errors", "seeds"),
+    *("fit_seconds", "network", "epochs", "machine", "numpy", "code_version"),
+)
+MARK = "<!-- what follows is made by benchmarks/published.py -->\n"
+
+
+def main() -> None:
+    """Read the sweeps and write all three."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sweeps", nargs="+", type=Path)
+    rows = {row["experiment"]: row for row in read_rows(TABLE)} if TABLE.exists() else {}
+    for folder in parser.parse_args().sweeps:
+        rows |= measured(folder)
+    heads = {path.stem: HEAD.search(path.read_text()) for path in EXPERIMENTS.glob("*.yaml")}
+    unknown = {name for name, head in heads.items() if head is None}
+    if unknown:
+        raise SystemExit(f"no head: {', '.join(sorted(unknown))}")
+    table = [
+        rows[name] | dict(zip(COLUMNS[:4], (name, *head.groups()), strict=True))
+        for name, head in sorted(heads.items())
+        if head and name in rows
+    ]
+    TABLE.parent.mkdir(parents=True, exist_ok=True)
+    with TABLE.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(table)
+    said, mark, _ = PAGE.read_text(encoding="utf-8").partition(MARK)
+    PAGE.write_text(said + mark + "\n" + page(table), encoding="utf-8", newline="\n")
+    PICTURE.parent.mkdir(exist_ok=True)
+    draw(table)
+
+
+def measured(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return a row for each experiment of a sweep."""
+    by_name: dict[str, list[dict[str, str]]] = {}
+    for row in read_rows(folder / "results.csv"):
+        if row["status"] != "completed":
+            raise SystemExit(f"{folder}: {row['run_id']} is {row['status']}")
+        name = row["experiment"].removeprefix("published/")
+        by_name.setdefault(name, []).append(row)
+    return {name: summary(folder, jobs) for name, jobs in by_name.items()}
+
+
+def summary(folder: Path, jobs: list[dict[str, str]]) -> dict[str, Any]:
+    """Return mean and spread of an experiment's seeds."""
+    errors = [100 * (1 - float(job["accuracy"])) for job in jobs]
+    record = read_record(folder / "jobs" / jobs[0]["run_id"]) or {}
+    environment = record["environment"]
+    return {
+        "experiment": jobs[0]["experiment"].removeprefix("published/"),
+        "error": f"{fmean(errors):.2f}",
+        "std": f"{stdev(errors):.2f}" if len(errors) > 1 else "",
+        "errors": " ".join(f"{error:.2f}" for error in errors),
+        "seeds": " ".join(job["seed"] for job in jobs),
+        "fit_seconds": f"{fmean(float(job['fit_seconds']) for job in jobs):.1f}",
+        "network": jobs[0]["network"],
+        "epochs": jobs[0]["epochs"],
+        "machine": f"{environment['cpu']}, {environment['threads']} thread",
+        "numpy": environment["versions"]["numpy"],
+        "code_version": jobs[0]["code_version"],
+    }
+
+
+def page(table: list[dict[str, Any]]) -> str:
+    """Return the table as Markdown, and where it comes from."""
+    head = "| experiment | what | published | target | mean | each seed | seconds |\n"
+    lines = [
+        f"| `{row['experiment']}` | {row['what']} | {row['published']} | {row['target']} | "
+        f"**{row['error']}**{'' if met(row) else ' (missed)'} | {row['errors']} | "
+        f"{row['fit_seconds']} |\n"
+        for row in table
+    ]
+    machines = sorted({row["machine"] for row in table})
+    versions = sorted({row["code_version"] for row in table})
+    source = (
+        f"\nSeconds are of the training of one seed, jobs side by side on two cores "
+        f"({'; '.join(machines)}). Code {', '.join(versions)}. Made by "
+        "`python benchmarks/published.py outputs/sweeps/published` from the sweep above.\n\n"
+        "![Error against training time, ours and published](images/published.png)\n"
+    )
+    return head + "|---|---|---|---|---|---|---|\n" + "".join(lines) + source
+
+
+def met(row: dict[str, Any]) -> bool:
+    """Whether the mean of the seeds is not above the target."""
+    return float(row["error"]) <= float(row["target"])
+
+
+def draw(table: list[dict[str, Any]]) -> None:
+    """Draw error against training time, each with the published error above or below it."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 5.5), layout="constrained")
+    axes = figure.add_subplot()
+    for row in table:
+        x, y = float(row["fit_seconds"]), float(row["error"])
+        axes.plot(x, y, "o", color="tab:blue")
+        axes.annotate(row["experiment"], (x, y), (5, -10), textcoords="offset points", size=7)
+        if row["published"] != "none":
+            published = float(row["published"])
+            axes.plot([x, x], [y, published], "-", color="0.8", zorder=0)
+            axes.plot(x, published, "_", color="tab:red", markersize=12)
+    axes.plot([], [], "o", color="tab:blue", label="here, mean of three seeds")
+    axes.plot([], [], "_", color="tab:red", markersize=12, label="published")
+    axes.set(xscale="log", yscale="log", xlabel="seconds of training", ylabel="test error, %")
+    axes.set_yticks([1, 1.5, 2, 3, 5, 8, 12], ["1", "1.5", "2", "3", "5", "8", "12"])
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(PICTURE, dpi=120, metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    main()
