@@ -67,3 +67,38 @@ def test_an_engine_that_fails_loses_nothing_of_the_others(compare, monkeypatch, 
     engines = [("1", "project"), ("1", "textbook"), ("1", "book"), ("2", "project"), ("2", "book")]
     assert measured == [(*engine, "1.5") for engine in engines]
     assert "| book " in capsys.readouterr().out
+
+
+def test_published_rows_go_into_table_page_and_picture(tmp_path, monkeypatch):
+    import runner
+
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    module = importlib.import_module("published")
+    places = {"TABLE": "published.csv", "PAGE": "published.md", "PICTURE": "images/published.png"}
+    for name, place in places.items():
+        monkeypatch.setattr(module, name, tmp_path / place)
+    (tmp_path / "published.md").write_text(f"# Mine\n{module.MARK}old")
+    before = dict.fromkeys(module.COLUMNS, "1") | {"experiment": "saito_book_net", "error": "2.30"}
+    lines = (",".join(before), ",".join(before.values()), "")
+    (tmp_path / "published.csv").write_text("\n".join(lines))
+    rows = "published/lecun1998_linear,published/lecun1998_linear_deskewed"
+    words = [f"experiment={rows}", "dataset=digits", "epochs=1", "seed=0,1"]
+    table = runner.sweep([*words, f"output_dir={tmp_path}", "sweep.name=s"])
+    monkeypatch.setattr(sys, "argv", ["published.py", str(tmp_path / "sweeps" / "s")])
+    module.main()
+    row, _, kept = csv.DictReader((tmp_path / "published.csv").read_text().splitlines())
+    assert (kept["experiment"], kept["error"]) == ("saito_book_net", "2.30")
+    table = table[table["experiment"] == "published/lecun1998_linear"]
+    errors = 100 * (1 - table["accuracy"])
+    assert (row["experiment"], row["published"], row["target"]) == (
+        "lecun1998_linear",
+        "12.0",
+        "8.0",
+    )
+    assert float(row["error"]) == pytest.approx(errors.mean(), abs=0.005)
+    assert float(row["std"]) == pytest.approx(errors.std(), abs=0.005)
+    assert [float(word) for word in row["errors"].split()] == pytest.approx(list(errors), abs=0.005)
+    page = (tmp_path / "published.md").read_text()
+    assert page.startswith(f"# Mine\n{module.MARK}\n| experiment |")
+    assert f"**{row['error']}**" in page
+    assert (tmp_path / "images/published.png").read_bytes().startswith(b"\x89PNG")
