@@ -41,6 +41,7 @@ def test_the_order_is_fixed_and_the_split_covers_all():
             "expected scikit-learn's 1,797 digits (SHA-256 566ea5563e97), got ",
         ),
     ],
+    ids=["no gzip", "another shape", "other values"],
 )
 def test_other_contents_are_refused(packed, got, tmp_path, monkeypatch):
     path = tmp_path / "digits.csv.gz"
