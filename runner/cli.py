@@ -409,6 +409,28 @@ def say_aside(lines: Sequence[str], form: str) -> None:
         print(line, file=sys.stdout if form == "terminal" else sys.stderr)
 
 
+def report(words: Sequence[str]) -> int:
+    """Write one HTML file with the tables and figures of runs and sweeps."""
+    parser = Parser(prog="runner report", description=report.__doc__)
+    add = parser.add_argument
+    add("tables", nargs="+", metavar="PATH", help="CSV file, run or sweep; the first: baseline")
+    add("-o", "--output", metavar="FILE", required=True, help="where to, such as report.html")
+    options = parser.parse_intermixed_args(list(words))
+    place = Path(options.output)
+    if place.is_dir():
+        raise BadInput("-o", "a file", f"the folder {place}", where="report")
+
+    from runner.report.page import report as page
+    from runner.tables.results import read_results
+    from runner.tables.store import write_bytes
+
+    with unusable("report"):
+        content = page([read_results(given) for given in options.tables]).encode()
+    write_bytes(place, content)
+    print(f"{place}: {len(content):,} bytes")
+    return 0
+
+
 @contextmanager
 def unusable(where: str) -> Iterator[None]:
     """Turn a complaint about a table or a gate into bad input."""
@@ -485,6 +507,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "choices": choices,
     "compare": compare,
     "data": data,
+    "report": report,
     "resume": resume,
     "schema": schema,
     "summarize": summarize,

@@ -10,10 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from runner.tables import store, strict
-from runner.tables.columns import RESULTS
+from runner.tables.columns import RESULTS, TABLES
 from runner.tables.strict import STATUSES, Array, Row
 
 NEEDED = ("schema_version", "run_id", "status", "seed")
+READ = {  # columns of a run's tables that are read by name
+    "accuracy": ("split", "class"),
+    "confusion": ("true",),
+    "expect": ("name", "held", "expected", "got", "tolerance"),
+    "history": ("epoch",),
+    "shapes": ("name", "shape", "dtype"),
+    "timing": ("phase", "batch_size", "repeat", "seconds", "items_per_second"),
+}
+CONFIGURATION = ".hydra/config.yaml"
 PLANNED = ("run_id", "config_hash", "data_hash", "weights_hash", "code_version")
 
 
@@ -50,28 +59,43 @@ class Results:
 
     def environment(self, row: Row) -> dict[str, Any] | None:
         """Return where a row's run happened, as far as it is recorded."""
-        path = self._file(row, store.RECORD)
+        path = self.file(row, store.RECORD)
         record = strict.read_json(path) if path else None
         found = record.get("environment") if isinstance(record, dict) else None
         return found if isinstance(found, dict) else None
 
     def timing(self, row: Row) -> list[Row]:
         """Return the rows of a run's timing.csv, none where there is no such file."""
-        path = self._file(row, "timing.csv")
-        needed = ("phase", "batch_size", "seconds", "items_per_second")
-        return strict.read_csv(path, "timing", needed) if path else []
+        return self.table(row, "timing")
+
+    def table(self, row: Row, name: str) -> list[Row]:
+        """Return the rows of one of a run's tables, none where there is no such file."""
+        path = self.file(row, f"{name}.csv")
+        known = name if name in TABLES else None
+        return strict.read_csv(path, known, READ.get(name, ())) if path else []
 
     def predictions(self, row: Row) -> dict[str, Array] | None:
         """Return the labels and the decisions of a run, None where there are none."""
-        path = self._file(row, "predictions.npz")
+        path = self.file(row, "predictions.npz")
         return strict.read_decisions(path) if path else None
+
+    def outputs(self, row: Row) -> dict[str, Array] | None:
+        """Return labels ``t``, outputs ``y`` and decisions ``predicted``, where a run has them."""
+        path = self.file(row, "predictions.npz")
+        return strict.read_outputs(path) if path else None
+
+    def settings(self, row: Row) -> dict[str, Any]:
+        """Return a run's configuration as a tree, empty where it is not recorded."""
+        path = self.file(row, CONFIGURATION)
+        tree = strict.read_yaml(path) if path else {}
+        return tree if isinstance(tree, dict) else {}
 
     def configuration(self, row: Row) -> dict[str, str]:
         """Return a run's configuration by dotted names, empty where it is not recorded."""
-        path = self._file(row, ".hydra/config.yaml")
+        path = self.file(row, CONFIGURATION)
         return strict.read_configuration(path) if path else {}
 
-    def _file(self, row: Row, name: str) -> Path | None:
+    def file(self, row: Row, name: str) -> Path | None:
         """Return a file of a row's run, None where it is not there."""
         if self.folder is None:
             return None

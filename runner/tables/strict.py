@@ -20,6 +20,7 @@ from runner.tables.columns import SCHEMA_VERSION, TABLES
 
 LIMIT = 2**27  # bytes of one file; 100,000 rows of results are about half of it
 STATUSES = ("completed", "failed", "diverged", "interrupted")
+DECISIONS = "labels t and decisions predicted"
 MOST = 10_000  # values of a configuration
 # Parts of a configuration that do not change a run's numbers, or are compared as columns.
 PASSING = ("hydra", "sweep", "output_dir", "data_dir", "figures", "expect", "seed")
@@ -165,6 +166,17 @@ def read_json(path: Path) -> Any:
 
 def read_configuration(path: Path) -> dict[str, str]:
     """Return a composed configuration by dotted names, without what does not change numbers."""
+    found = {}
+    for count, (name, value) in enumerate(leaves(read_yaml(path))):
+        if count > MOST:
+            raise ValueError(f"{path}: expected at most {MOST:,} values, got more")
+        if name.split(".")[0] not in PASSING:
+            found[name] = "" if value is None else str(value)
+    return found
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the values of a YAML file, which may not refer to each other."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is ten times as fast
@@ -172,16 +184,9 @@ def read_configuration(path: Path) -> dict[str, str]:
         text = read_text(path)
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, loader)):
             raise ValueError(f"{path}: expected values, got references to others")
-        tree = yaml.load(text, loader)
+        return yaml.load(text, loader)
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"{path}: expected YAML, got {type(error).__name__}") from None
-    found = {}
-    for count, (name, value) in enumerate(leaves(tree)):
-        if count > MOST:
-            raise ValueError(f"{path}: expected at most {MOST:,} values, got more")
-        if name.split(".")[0] not in PASSING:
-            found[name] = "" if value is None else str(value)
-    return found
 
 
 def leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -195,19 +200,37 @@ def leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 def read_decisions(path: Path) -> dict[str, Array] | None:
     """Return ``t`` and ``predicted`` of a predictions file, None where it has no decisions."""
-    expected = "labels t and decisions predicted"
+    arrays = read_arrays(path, ("t", "predicted"))
+    if arrays is None:
+        return None
+    t, predicted = arrays["t"], arrays["predicted"]
+    if t.ndim != 1 or t.shape != predicted.shape or {t.dtype.kind, predicted.dtype.kind} - {*"iu"}:
+        raise ValueError(f"{path}: expected {DECISIONS}, got {t.shape} and {predicted.shape}")
+    return arrays
+
+
+def read_outputs(path: Path) -> dict[str, Array] | None:
+    """Return ``t``, ``predicted`` and ``y`` of a classification, None where it is none."""
+    decisions, outputs = read_decisions(path), read_arrays(path, ("y",))
+    if decisions is None or outputs is None:
+        return None
+    t, y = decisions["t"], outputs["y"]
+    if y.ndim != 2 or len(y) != len(t) or y.dtype.kind != "f":
+        raise ValueError(f"{path}: expected outputs y (samples, outputs), got {y.shape}")
+    return {**decisions, "y": y}
+
+
+def read_arrays(path: Path, names: Sequence[str]) -> dict[str, Array] | None:
+    """Return arrays of an npz file, None where it lacks one of them."""
     content = BytesIO(read_bytes(path))
     try:
         with zipfile.ZipFile(content) as archive:
-            sizes = [archive.getinfo(f"{name}.npy").file_size for name in ("t", "predicted")]
+            sizes = [archive.getinfo(f"{name}.npy").file_size for name in names]
         if sum(sizes) > LIMIT:
             raise ValueError(f"at most {LIMIT:,} bytes are read")
         with np.load(content, allow_pickle=False) as arrays:
-            t, predicted = arrays["t"], arrays["predicted"]
+            return {name: arrays[name] for name in names}
     except KeyError:
         return None
     except Exception as error:  # NumPy's and zipfile's readers raise nearly anything
-        raise ValueError(f"{path}: expected {expected}, got {type(error).__name__}") from error
-    if t.ndim != 1 or t.shape != predicted.shape or {t.dtype.kind, predicted.dtype.kind} - {*"iu"}:
-        raise ValueError(f"{path}: expected {expected}, got {t.shape} and {predicted.shape}")
-    return {"t": t, "predicted": predicted}
+        raise ValueError(f"{path}: expected {DECISIONS}, got {type(error).__name__}") from error

@@ -1,0 +1,285 @@
+"""The sections about one run: what it learned, what it confused, its network, its times."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from runner.report.comparison import short
+from runner.report.page import charts
+from runner.report.page.blocks import (
+    Cell,
+    Image,
+    Notes,
+    Pictures,
+    Section,
+    Table,
+    measured,
+    png,
+    text,
+    whole,
+)
+from runner.report.page.network import network
+from runner.report.page.samples import decisions, galleries
+from runner.tables.columns import RESULTS
+from runner.tables.results import Results, number
+from runner.tables.strict import Row
+from runner.tables.summarize import statistics
+
+CLASSES = 30  # of a confusion matrix that can be read
+LAYERS = 24  # of a network that can be drawn
+PAIRS = 10
+EPOCHS = 400  # points of a curve
+FIGURE = 2**20  # bytes of a picture that the report takes over
+# Pictures of a run's folder that the report does not draw itself.
+FIGURES = ("functions", "path", "boundary", "fit", "activations", "first_layer")
+
+
+def run_sections(table: Results, row: Row, why: str) -> list[Section]:
+    """Return the sections of a run; ``why`` says how it was chosen."""
+    title = f"Run {row['run_id']}"
+    first = Section(title, [facts(table, row, why)])
+    if row["error"]:
+        first.blocks.append(Notes([f"{row['status']}: {row['error']}"]))
+    made = [
+        Section("Learning curves", learning(table, row), 3),
+        Section("Accuracy by class", accuracy(table, row), 3),
+        Section("Confusion", confusion(table, row), 3),
+        Section("Images", pictures(table, row), 3),
+        Section("Network", picture(table, row), 3),
+        Section("Times", times(table, row), 3),
+        Section("Expectations", expectations(table, row), 3),
+    ]
+    return [first, *(section for section in made if section.blocks)]
+
+
+def facts(table: Results, row: Row, why: str) -> Table:
+    """Return everything results.csv says of a run."""
+    about = {column.name: column.about for column in RESULTS}
+    units = {column.name: column.unit for column in RESULTS}
+    rows = [
+        [
+            text(name),
+            Cell(f"{row[name]} {units.get(name, '')}".strip(), number_or_none(row, name)),
+            text(about.get(name, "swept")),
+        ]
+        for name in table.columns
+        if row.get(name) and name not in ("schema_version", "error")
+    ]
+    return Table(why, ("column", "value", "meaning"), rows)
+
+
+def number_or_none(row: Mapping[str, str], name: str) -> float | None:
+    """Return a cell as a number; None for text."""
+    kinds = {column.name: column.type for column in RESULTS}
+    return number(row, name) if kinds.get(name) in ("integer", "number") else None
+
+
+def learning(table: Results, row: Row) -> list[Any]:
+    """Return loss and accuracy by epoch."""
+    history = table.table(row, "history")
+    made: list[Any] = []
+    for measure in ("loss", "accuracy"):
+        splits = ("train", "test", "validation")
+        rows = [
+            point
+            for split in splits
+            for point in line(history, f"{split}_{measure}", split)
+            if split != "validation" or point["value"] is not None
+        ]
+        if any(point["value"] is not None for point in rows):
+            about = "After each epoch, of the samples of each split."
+            made.append(charts.curves(f"{measure.capitalize()} by epoch", measure, rows, about))
+    errors = line(history, "error", "error of the pass")
+    if any(point["value"] is not None for point in errors):
+        made.append(charts.curves("Error by pass", "error", errors, "Counted during each pass."))
+    return made
+
+
+def line(history: Sequence[Row], column: str, series: str) -> list[dict[str, Any]]:
+    """Return the points of a curve, evenly thinned out where there are very many."""
+    step = max(1, -(-len(history) // EPOCHS))
+    last = history[-1:] if (len(history) - 1) % step else []
+    return [
+        {"epoch": number(row, "epoch"), "value": number(row, column), "series": series}
+        for row in [*history[::step], *last]
+    ]
+
+
+def accuracy(table: Results, row: Row) -> list[Any]:
+    """Return accuracy by split and class."""
+    made: list[Any] = []
+    found = [line for line in table.table(row, "accuracy") if number(line, "accuracy") is not None]
+    for split in dict.fromkeys(line["split"] for line in found):
+        lines = [line for line in found if line["split"] == split]
+        points = [
+            {
+                "name": line["class"],
+                "value": number(line, "accuracy"),
+                "low": number(line, "accuracy_low"),
+                "high": number(line, "accuracy_high"),
+            }
+            for line in lines
+        ]
+        made.append(charts.classes(f"Accuracy by class, split {split}", points))
+        made.append(class_table(split, lines))
+    return made
+
+
+def class_table(split: str, lines: Iterable[Row]) -> Table:
+    """Return the rows of accuracy.csv of a split."""
+    names = ("n", "correct", "accuracy", "accuracy_low", "accuracy_high", "loss")
+    rows = [
+        [
+            text(line["class"]),
+            *(whole(number(line, name)) for name in names[:2]),
+            *(measured(number(line, name)) for name in names[2:]),
+        ]
+        for line in lines
+    ]
+    heads = ("class", "n", "correct", "accuracy", "from", "to", "loss")
+    caption = f"Split {split}: accuracy with its 95 % Wilson interval, and mean loss"
+    return Table(caption, heads, rows, tools=True, numeric=frozenset(range(1, 7)))
+
+
+def confusion(table: Results, row: Row) -> list[Any]:
+    """Return the confusion matrix, and the pairs of classes that are confused most."""
+    lines = table.table(row, "confusion")
+    labels = [line["true"] for line in lines]
+    counts = {(line["true"], label): number(line, label) or 0 for line in lines for label in labels}
+    totals = {true: sum(counts[true, read] for read in labels) for true in labels}
+    pairs = [(-count, *pair) for pair, count in counts.items() if count and pair[0] != pair[1]]
+    made: list[Any] = []
+    if lines and len(labels) <= CLASSES:
+        rows = [
+            [text(true)]
+            + [shaded(counts[true, read], totals[true], true == read) for read in labels]
+            for true in labels
+        ]
+        caption = "True class by row, what was read by column; the shade is the share of the row"
+        numeric = frozenset(range(1, len(labels) + 1))
+        made.append(
+            Table(caption, ("true", *labels), rows, numeric=numeric, matrix=True, narrow=True)
+        )
+    if pairs:
+        worst = [
+            [text(true), text(read), whole(-count), measured(-count / totals[true])]
+            for count, true, read in sorted(pairs)[:PAIRS]
+        ]
+        heads = ("true", "read as", "samples", "share of the class")
+        made.append(Table("Confused most", heads, worst, True, frozenset((2, 3)), narrow=True))
+    elif lines:
+        made.append(Notes(["No sample was confused with another class."]))
+    return made
+
+
+def shaded(count: float, total: float, right: bool) -> Cell:
+    """Return a count of the matrix; its shade makes what is rare visible where it is wrong."""
+    share = count / total if total else 0.0
+    level = share if right else min(1.0, 5 * share)
+    return Cell(f"{count:,.0f}" if count else "", count, min(9, int(10 * level)) if count else None)
+
+
+def pictures(table: Results, row: Row) -> list[Any]:
+    """Return the samples that were read worst, and pictures that the run has drawn."""
+    made: list[Any] = []
+    if table.file(row, "confusion.csv"):
+        try:
+            made += galleries(decisions(table, row))
+        except (ValueError, LookupError, TypeError, OSError) as error:
+            made.append(Notes([f"No images are shown: {error}"]))
+    drawn = []
+    for name in FIGURES:
+        path = table.file(row, f"figures/{name}.png")
+        if path and path.is_file() and path.stat().st_size <= FIGURE:
+            said = f"{name.replace('_', ' ')} of run {row['run_id']}, as the run drew it"
+            drawn.append(Image(png(path.read_bytes()), said, said))
+    return [*made, Pictures(drawn)] if drawn else made
+
+
+def picture(table: Results, row: Row) -> list[Any]:
+    """Return the network with the shapes of all arrays met on the way forward."""
+    lines = table.table(row, "shapes")
+    sizes = [int(size) for size in row["network"].split("-") if size.isdecimal()]
+    made: list[Any] = []
+    weights = {line["name"] for line in lines}
+    if {"W1", f"W{len(sizes) - 1}"} <= weights and 2 <= len(sizes) <= LAYERS:
+        made.append(network(sizes, functions(table, row, len(sizes) - 2), lines))
+    if lines:
+        rows = [
+            [
+                whole(number(line, "order")),
+                text(line["name"]),
+                text(line["shape"]),
+                text(line["dtype"]),
+                *(measured(number(line, name)) for name in ("mean", "std")),
+            ]
+            for line in lines
+        ]
+        heads = ("order", "name", "shape", "dtype", "mean", "std")
+        caption = "Every array that the first batch met on its way forward"
+        made.append(Table(caption, heads, rows, tools=True, numeric=frozenset((0, 4, 5))))
+    return made
+
+
+def functions(table: Results, row: Row, hidden: int) -> list[str]:
+    """Return the name of the function after each hidden layer, and after the last."""
+    configured = table.settings(row).get("network")
+    names = configured.get("activations") if isinstance(configured, dict) else None
+    if not (isinstance(names, list) and len(names) == hidden):
+        names = [row["activation"]] * hidden
+    return [*map(str, names), row["output"]]
+
+
+def times(table: Results, row: Row) -> list[Any]:
+    """Return the times of each phase."""
+    lines = [line for line in table.timing(row) if number(line, "seconds") is not None]
+    made: list[Any] = []
+    passes = [line for line in lines if line["phase"] == "inference"]
+    if passes:
+        points = [{"x": r["batch_size"], "seconds": number(r, "seconds")} for r in passes]
+        means = [
+            {"x": size, "mean": found["mean"], "low": found["low"], "high": found["high"]}
+            for size in dict.fromkeys(line["batch_size"] for line in passes)
+            for found in [spread(line for line in passes if line["batch_size"] == size)]
+        ]
+        title = "Seconds of each pass over the samples"
+        made.append(charts.repeats(title, "batch size", [*points, *means]))
+    epochs = [line for line in lines if line["phase"] == "epoch"][:EPOCHS]
+    if epochs:
+        points = [{"x": r["repeat"], "seconds": number(r, "seconds")} for r in epochs]
+        made.append(charts.repeats("Seconds of each epoch", "epoch", points))
+    if lines:
+        made.append(phases(lines))
+    return made
+
+
+def phases(lines: Sequence[Row]) -> Table:
+    """Return the times of each phase and batch size over its repeats."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for one in lines:
+        groups.setdefault((one["phase"], one["batch_size"]), []).append(one)
+    rows = []
+    for (phase, batch), found in groups.items():
+        over = spread(found)
+        ends = " to ".join(short(over[end]) for end in ("low", "high") if over[end] is not None)
+        speed = statistics([v for r in found if (v := number(r, "items_per_second")) is not None])
+        size = number({"batch": batch}, "batch")
+        cells = [whole(size), whole(len(found)), measured(over["median"]), measured(over["mean"])]
+        rows.append([text(phase), *cells, Cell(ends, over["low"]), measured(speed["median"])])
+    heads = ("phase", "batch size", "repeats", "median s", "mean s", "95 % interval", "items/s")
+    caption = "Seconds by phase, batch size and repeat; the interval is that of the mean"
+    return Table(caption, heads, rows, tools=True, numeric=frozenset(range(1, 7)))
+
+
+def spread(lines: Iterable[Row]) -> dict[str, float | None]:
+    """Return the statistics of the seconds of timing rows."""
+    return statistics([float(line["seconds"]) for line in lines])
+
+
+def expectations(table: Results, row: Row) -> list[Any]:
+    """Return what was expected of the run beside what it gave."""
+    lines = table.table(row, "expect")
+    names = ("name", "held", "expected", "got", "tolerance")
+    words = {"True": "held", "False": "NOT HELD"}
+    rows = [[text(words.get(line[name], line[name])) for name in names] for line in lines]
+    heads = ("expectation", "", "expected", "got", "tolerance")
+    return [Table("What the experiment expected", heads, rows, tools=True)] if lines else []
