@@ -109,6 +109,19 @@ def cut(table: Table) -> Table:
     return replace(table, rows=table.rows[:ROWS], notes=[*table.notes, note])
 
 
+def without_empty(table: Table) -> Table:
+    """Return a table without the columns that are empty in every row."""
+    kept = [
+        place for place in range(len(table.heads)) if any(row[place].text for row in table.rows)
+    ]
+    return replace(
+        table,
+        heads=[table.heads[place] for place in kept],
+        rows=[[row[place] for place in kept] for row in table.rows],
+        numeric=frozenset(new for new, place in enumerate(kept) if place in table.numeric),
+    )
+
+
 def text(value: str) -> Cell:
     """Return a cell of text."""
     return Cell(value)

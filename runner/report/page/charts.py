@@ -3,7 +3,8 @@
 Fields have fixed names, since in Vega-Lite's a dot or a bracket means something.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from runner.report.page.blocks import Chart
@@ -33,7 +34,7 @@ def ranking(title: str, metric: str, rows: Sequence[Row], grouped: str = "") -> 
         size, about = 300, f"Each of {len(rows):,} configurations with its 95 % interval."
     encoding: Row = {along: place, across: value, "tooltip": tips}
     if grouped:
-        encoding["color"] = colour(grouped)
+        encoding["color"] = colour("group", rows, grouped)
     rule = {"type": "rule", "strokeWidth": 2 if along == "y" else 1, "opacity": 0.55}
     interval = {across: {**value, "field": "low"}, f"{across}2": {"field": "high"}}
     spec = {
@@ -59,8 +60,8 @@ def trade_off(speed: str, metric: str, rows: Sequence[Row], grouped: str) -> Cha
     tips = tooltips(["name"], x=speed, y=metric)
     encoding: Row = {"x": x, "y": y, "tooltip": tips}
     if len({row["group"] for row in rows}) > 1:
-        encoding["color"] = colour(grouped)
-    rule = {"type": "rule", "opacity": 0.4}
+        encoding["color"] = colour("group", rows, grouped)
+    rule = {"type": "rule", "opacity": 0.4 if len(rows) <= FEW else 0.12}
     wide = {"x": {**x, "field": "x_low"}, "x2": {"field": "x_high"}}
     high = {"y": {**y, "field": "y_low"}, "y2": {"field": "y_high"}}
     spec = {
@@ -70,7 +71,7 @@ def trade_off(speed: str, metric: str, rows: Sequence[Row], grouped: str) -> Cha
         "layer": [
             *ranged(rows, "x_low", {"mark": rule, "encoding": wide}),
             *ranged(rows, "y_low", {"mark": rule, "encoding": high}),
-            {"mark": {"type": "point", "filled": True, "size": 60}},
+            {"mark": {"type": "point", "filled": True, "size": 60 if len(rows) <= FEW else 25}},
         ],
     }
     about = "A point for each configuration, lines for the 95 % intervals where there are any."
@@ -90,7 +91,7 @@ def curves(title: str, measure: str, rows: Sequence[Row], about: str) -> Chart:
     spec = {
         "data": {"values": list(rows)},
         "height": 260,
-        "encoding": {"x": x, "color": colour(), "tooltip": tips},
+        "encoding": {"x": x, "color": colour("series", rows), "tooltip": tips},
         "layer": [
             *ranged(rows, "low", {"mark": {"type": "area", "opacity": 0.15}, "encoding": band}),
             {
@@ -169,10 +170,18 @@ def axis(field: str, title: str, *, zero: bool = False, whole: bool = False) -> 
     return made | ({"axis": options} if options else {})
 
 
-def colour(title: str = "") -> Row:
-    """Return the colour of a group, or without a title of a series, explained by a legend."""
-    field = "group" if title else "series"
-    return {"field": field, "type": "nominal", "sort": None, "title": title or None}
+def colour(field: str, rows: Sequence[Row], title: str = "") -> Row:
+    """Return the colour of a group or series, in one order wherever the same ones are drawn."""
+    domain = natural({row[field] for row in rows}) if title else [row[field] for row in rows]
+    scale = {"domain": list(dict.fromkeys(domain))}
+    return {"field": field, "type": "nominal", "scale": scale, "title": title or None}
+
+
+def natural(names: Iterable[str]) -> list[str]:
+    """Return names in an order in which [50] comes before [100]."""
+    return sorted(
+        names, key=lambda name: [(len(part), part) for part in re.findall(r"\d+|\D", name)]
+    )
 
 
 def tooltips(names: Sequence[str], **numbers: str) -> list[Row]:

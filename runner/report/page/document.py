@@ -65,7 +65,7 @@ def contents(tables: Sequence[Results]) -> list[Section]:
         row, why = overview.shown(table)
         made += run_sections(table, row, why)
         runs.append((table, row))
-    made += [overview.configuration_section(runs), overview.environment_section(tables)]
+    made += [overview.configuration_section(tables, runs), overview.environment_section(tables)]
     return [section for section in made if section is not None]
 
 
@@ -84,14 +84,12 @@ def templates() -> Any:
     return made
 
 
-def embedded(content: Any) -> Any:
+def embedded(content: Any) -> str:
     """Return JSON that cannot end the script element which it stands in."""
-    from markupsafe import Markup
-
     made = json.dumps(formats.finite(content), ensure_ascii=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         made = made.replace(character, f"\\u{ord(character):04x}")
-    return Markup(made)
+    return made
 
 
 @cache

@@ -6,7 +6,18 @@ from contextlib import suppress
 from typing import Any
 
 from runner.report import comparison as words
-from runner.report.page.blocks import Cell, Notes, Section, Table, Tiles, cut, measured, text, whole
+from runner.report.page.blocks import (
+    Cell,
+    Notes,
+    Section,
+    Table,
+    Tiles,
+    cut,
+    measured,
+    text,
+    whole,
+    without_empty,
+)
 from runner.tables.columns import RESULTS
 from runner.tables.compare import compare, usual, valued
 from runner.tables.comparison import METRICS, Outcome
@@ -14,6 +25,7 @@ from runner.tables.matching import matching_keys
 from runner.tables.results import Results, number, swept
 from runner.tables.strict import STATUSES, Row
 
+VALUES = 20  # of a key
 ENVIRONMENTS = 6  # side by side
 MEASURES = (
     *("n", "accuracy", "accuracy_low", "accuracy_high", "test_loss", "train_accuracy", "epochs"),
@@ -102,7 +114,9 @@ def comparison_table(outcome: Outcome) -> Table:
         rows.append([*map(text, cells[:left]), *numbers])
     caption = "Each configuration against the baseline; p adjusted for the number of rows"
     numeric = frozenset(range(left, len(heads)))
-    return cut(Table(caption, heads, rows, True, numeric, notes=words.remarks(outcome)))
+    return without_empty(
+        cut(Table(caption, heads, rows, True, numeric, notes=words.remarks(outcome)))
+    )
 
 
 def differences(outcome: Outcome) -> list[Table]:
@@ -116,14 +130,25 @@ def differences(outcome: Outcome) -> list[Table]:
     return made
 
 
-def runs_section(tables: Sequence[Results]) -> Section:
-    """Return a row for each run, without the configuration that is the same in all."""
+def all_rows(tables: Sequence[Results]) -> Results:
+    """Return the rows of all tables as one, whose first column names the table."""
     rows = [{"table": table.name, **row} for table in tables for row in table.rows]
     columns = list(dict.fromkeys(name for table in tables for name in table.columns))
-    keys = [*matching_keys([Results("", rows, columns, sweep=True)]), "seed"]
-    apart = [name for name in ("table", *keys) if len({row.get(name, "") for row in rows}) > 1]
+    return Results("", rows, columns, sweep=True)
+
+
+def keys_apart(merged: Results) -> list[str]:
+    """Return the columns that tell rows apart, the seed last."""
+    keys = ("table", *matching_keys([merged]), "seed")
+    return [name for name in keys if len({row.get(name, "") for row in merged.rows}) > 1]
+
+
+def runs_section(tables: Sequence[Results]) -> Section:
+    """Return a row for each run, without the configuration that is the same in all."""
+    merged = all_rows(tables)
+    rows = merged.rows
     there = [name for name in (*MEASURES, "error") if any(row.get(name) for row in rows)]
-    names = list(dict.fromkeys(["run_id", "status", *apart, *there]))
+    names = list(dict.fromkeys(["run_id", "status", *keys_apart(merged), *there]))
     numbers = [name for name in names if numeric(rows, name)]
     cells = [[cell(row, name, name in numbers) for name in names] for row in rows]
     caption = f"{len(rows):,} runs; a configuration that is the same in all is left out"
@@ -151,20 +176,39 @@ def cell(row: Row, name: str, is_number: bool) -> Cell:
     return whole(value) if KINDS[name] == "integer" else measured(value)
 
 
-def configuration_section(runs: Sequence[tuple[Results, Row]]) -> Section | None:
-    """Return the configurations of the runs that are shown side by side."""
+def configuration_section(
+    tables: Sequence[Results], runs: Sequence[tuple[Results, Row]]
+) -> Section | None:
+    """Return what the runs differ in, and the configurations of those that are shown."""
+    tried, composed = varied(tables), configurations(runs)
+    blocks = [table for table in (tried, composed) if table.rows]
+    return Section("Configuration", blocks) if blocks else None
+
+
+def varied(tables: Sequence[Results]) -> Table:
+    """Return the values of each key that tells runs apart."""
+    merged, rows = all_rows(tables), []
+    for name in keys_apart(merged):
+        counts = Counter(row.get(name, "") for row in merged.rows)
+        named = [value or "none" for value in list(counts)[:VALUES]]
+        more = f", and {len(counts) - VALUES:,} more" if len(counts) > VALUES else ""
+        rows.append([text(name), whole(len(counts)), text(", ".join(named) + more)])
+    heads = ("key", "values", "which")
+    return Table("What differs between runs", heads, rows, numeric=frozenset([1]))
+
+
+def configurations(runs: Sequence[tuple[Results, Row]]) -> Table:
+    """Return the configurations of runs side by side."""
     found = [table.configuration(row) for table, row in runs]
     rows = []
     for name in dict.fromkeys(name for one in found for name in one):
         values = [one.get(name, "") for one in found]
         told = "differs" if len(set(values)) > 1 else "same"
         rows.append([text(name), *map(text, values), *([text(told)] if runs[1:] else [])])
-    if not rows:
-        return None
     heads = ["key", *(f"{row['run_id']} of {table.name}" for table, row in runs)]
     heads += ["differs"] if runs[1:] else []
     caption = "The composed configuration, without what does not change a run's numbers"
-    return Section("Configuration", [Table(caption, heads, rows, True)])
+    return Table(caption, heads, rows, True)
 
 
 def environment_section(tables: Sequence[Results]) -> Section | None:

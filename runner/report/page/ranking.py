@@ -1,14 +1,24 @@
 """The sections about configurations: how they rank, what their accuracy costs, how they learn."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from runner.report.comparison import summary_cells
 from runner.report.page import charts
-from runner.report.page.blocks import Cell, Chart, Section, Table, cut, text
+from runner.report.page.blocks import (
+    Cell,
+    Chart,
+    Section,
+    Table,
+    cut,
+    measured,
+    text,
+    whole,
+    without_empty,
+)
 from runner.report.page.run import line
 from runner.tables.compare import valued
-from runner.tables.matching import grouped
+from runner.tables.matching import Values, grouped
 from runner.tables.ranking import Ranking, Summary, rank
 from runner.tables.results import Results, number
 from runner.tables.strict import Row
@@ -26,6 +36,7 @@ class Ranked(NamedTuple):
 
     table: Results
     rankings: list[Ranking]
+    groups: dict[Values, list[Row]]  # of each configuration
 
     @property
     def several(self) -> bool:
@@ -35,27 +46,28 @@ class Ranked(NamedTuple):
 
 def ranked(table: Results, metrics: Sequence[str]) -> Ranked:
     """Return the rankings of a table by each metric."""
-    return Ranked(table, [rank(table, metrics=[name]) for name in metrics])
+    rankings = [rank(table, metrics=[name]) for name in metrics]
+    return Ranked(table, rankings, grouped(table, rankings[0].keys) if rankings else {})
 
 
 def ranking_sections(found: Sequence[Ranked]) -> list[Section]:
     """Return how the configurations of each table rank, and how accuracy trades with time."""
     made = []
-    for table, rankings in (one for one in found if one.several):
+    for table, rankings, groups in (one for one in found if one.several):
         blocks: list[Any] = []
         for ranking in rankings:
-            blocks += [ranking_chart(table, ranking), ranking_table(ranking)]
+            blocks += [ranking_chart(ranking, groups), ranking_table(ranking)]
         title = f"Ranking of {table.name}" if len(found) > 1 else "Ranking"
         made.append(Section(title, blocks))
     chart = trade_off(found)
     return [*made, Section("Accuracy and time", [chart])] if chart else made
 
 
-def ranking_chart(table: Results, ranking: Ranking) -> Chart:
+def ranking_chart(ranking: Ranking, groups: Mapping[Values, Sequence[Row]]) -> Chart:
     """Return the chart of a ranking, coloured by a key of few values."""
     key, metric = telling(ranking), metric_of(ranking)
     points = [
-        {"name": named(one), "place": place, "group": one.keys.get(key, "")} | interval(table, one)
+        {"name": named(one), "place": place, "group": one.keys.get(key, "")} | interval(one, groups)
         for place, one in enumerate(ranking.summaries, start=1)
         if one.mean is not None
     ]
@@ -80,12 +92,11 @@ def named(one: Summary) -> str:
     return ", ".join(value or "none" for value in one.keys.values()) or "all runs"
 
 
-def interval(table: Results, one: Summary) -> dict[str, float | None]:
+def interval(one: Summary, groups: Mapping[Values, Sequence[Row]]) -> dict[str, float | None]:
     """Return a mean with its interval over replicates; of one run, that of its samples."""
     low, high = one.low, one.high
     if one.n == 1 and one.metric == "accuracy":
-        rows = grouped(table, list(one.keys))[tuple(one.keys.values())]
-        (row,) = valued(rows, "accuracy")
+        (row,) = valued(groups[tuple(one.keys.values())], "accuracy")
         low, high = number(row, "accuracy_low"), number(row, "accuracy_high")
     return {"value": one.mean, "low": low, "high": high}
 
@@ -105,7 +116,7 @@ def ranking_table(ranking: Ranking) -> Table:
         notes.append("Ranks that overlap are ties: the runs cannot separate them.")
     numeric = frozenset(range(len(keys), len(heads)))
     caption = f"Configurations by {metric}: statistics over their replicates"
-    return cut(Table(caption, heads, rows, True, numeric, notes=notes))
+    return without_empty(cut(Table(caption, heads, rows, True, numeric, notes=notes)))
 
 
 def trade_off(found: Sequence[Ranked]) -> Chart | None:
@@ -115,13 +126,13 @@ def trade_off(found: Sequence[Ranked]) -> Chart | None:
     if len(metrics) < 2:
         return None
     points = []
-    for table, (values, times) in alike:
+    for table, (values, times), groups in alike:
         key, costs = telling(values), {tuple(one.keys.values()): one for one in times.summaries}
         for one in values.summaries:
             cost = costs[tuple(one.keys.values())]
             if one.mean is not None and cost.mean is not None:
                 group = table.name if len(alike) > 1 else one.keys.get(key, "")
-                ends = both_ends(interval(table, cost), interval(table, one))
+                ends = both_ends(interval(cost, groups), interval(one, groups))
                 points.append({"name": named(one), "group": group, **ends})
     grouped_by = "table" if len(alike) > 1 else telling(alike[0].rankings[0])
     return charts.trade_off(metrics[1], metrics[0], points, grouped_by) if points[1:] else None
@@ -137,11 +148,10 @@ def both_ends(x: Point, y: Point) -> Point:
 
 def learning_section(found: Sequence[Ranked]) -> Section | None:
     """Return how the best configurations of each sweep learned: means over their replicates."""
-    blocks = []
-    for table, rankings in (one for one in found if one.table.sweep and one.rankings):
+    blocks: list[Any] = []
+    for table, rankings, groups in (one for one in found if one.table.sweep and one.rankings):
         ranking = rankings[0]
         column = COLUMNS.get(metric_of(ranking), "")
-        groups = grouped(table, ranking.keys)
         points = [
             point
             for one in ranking.summaries[:CURVES]
@@ -150,8 +160,19 @@ def learning_section(found: Sequence[Ranked]) -> Section | None:
         if points:
             title = f"{column} by epoch, the best configurations of {table.name}"
             about = "The mean over the replicates, and its 95 % interval."
-            blocks.append(charts.curves(title, column, points, about))
+            blocks += [charts.curves(title, column, points, about), curve_table(title, points)]
     return Section("Learning", blocks) if blocks else None
+
+
+def curve_table(title: str, points: Sequence[Point]) -> Table:
+    """Return the points of curves, a column for each."""
+    names = list(dict.fromkeys(point["series"] for point in points))
+    values = {(point["epoch"], point["series"]): point["value"] for point in points}
+    rows = [
+        [whole(epoch), *(measured(values.get((epoch, name))) for name in names)]
+        for epoch in sorted({point["epoch"] for point in points})
+    ]
+    return Table(title, ["epoch", *names], rows, True, frozenset(range(len(names) + 1)))
 
 
 def mean_curve(table: Results, rows: Sequence[Row], column: str, name: str) -> list[Point]:

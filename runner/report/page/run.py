@@ -16,6 +16,7 @@ from runner.report.page.blocks import (
     png,
     text,
     whole,
+    without_empty,
 )
 from runner.report.page.network import network
 from runner.report.page.samples import decisions, galleries
@@ -27,6 +28,7 @@ from runner.tables.summarize import statistics
 CLASSES = 30  # of a confusion matrix that can be read
 LAYERS = 24  # of a network that can be drawn
 PAIRS = 10
+WHOLE = ("epoch", "updates")  # of history.csv
 EPOCHS = 400  # points of a curve
 FIGURE = 2**20  # bytes of a picture that the report takes over
 # Pictures of a run's folder that the report does not draw itself.
@@ -43,8 +45,8 @@ def run_sections(table: Results, row: Row, why: str) -> list[Section]:
         Section("Learning curves", learning(table, row), 3),
         Section("Accuracy by class", accuracy(table, row), 3),
         Section("Confusion", confusion(table, row), 3),
-        Section("Images", pictures(table, row), 3),
-        Section("Network", picture(table, row), 3),
+        Section("Pictures", pictures(table, row), 3),
+        Section("Network and arrays", picture(table, row), 3),
         Section("Times", times(table, row), 3),
         Section("Expectations", expectations(table, row), 3),
     ]
@@ -91,17 +93,36 @@ def learning(table: Results, row: Row) -> list[Any]:
     errors = line(history, "error", "error of the pass")
     if any(point["value"] is not None for point in errors):
         made.append(charts.curves("Error by pass", "error", errors, "Counted during each pass."))
-    return made
+    return [*made, epochs(history)] if made else []
+
+
+def epochs(history: Sequence[Row]) -> Table:
+    """Return the rows of history.csv, as many of them as the curves have points."""
+    names = list(history[0])
+    rows = [
+        [
+            whole(number(one, name)) if name in WHOLE else measured(number(one, name))
+            for name in names
+        ]
+        for one in thinned(history)
+    ]
+    numeric = frozenset(range(len(names)))
+    return without_empty(Table("What was measured by epoch", names, rows, True, numeric))
 
 
 def line(history: Sequence[Row], column: str, series: str) -> list[dict[str, Any]]:
-    """Return the points of a curve, evenly thinned out where there are very many."""
-    step = max(1, -(-len(history) // EPOCHS))
-    last = history[-1:] if (len(history) - 1) % step else []
+    """Return the points of a curve."""
     return [
         {"epoch": number(row, "epoch"), "value": number(row, column), "series": series}
-        for row in [*history[::step], *last]
+        for row in thinned(history)
     ]
+
+
+def thinned(history: Sequence[Row]) -> list[Row]:
+    """Return the rows of a history, every so many of them where there are very many."""
+    step = max(1, -(-len(history) // EPOCHS))
+    last = history[-1:] if (len(history) - 1) % step else []
+    return [*history[::step], *last]
 
 
 def accuracy(table: Results, row: Row) -> list[Any]:
@@ -267,7 +288,7 @@ def phases(lines: Sequence[Row]) -> Table:
         rows.append([text(phase), *cells, Cell(ends, over["low"]), measured(speed["median"])])
     heads = ("phase", "batch size", "repeats", "median s", "mean s", "95 % interval", "items/s")
     caption = "Seconds by phase, batch size and repeat; the interval is that of the mean"
-    return Table(caption, heads, rows, tools=True, numeric=frozenset(range(1, 7)))
+    return without_empty(Table(caption, heads, rows, True, frozenset(range(1, 7))))
 
 
 def spread(lines: Iterable[Row]) -> dict[str, float | None]:

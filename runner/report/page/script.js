@@ -24,11 +24,17 @@ const theme = {
   range: { category: [0, 1, 2, 3, 4, 5, 6, 7].map((index) => `var(--c${index})`) },
 };
 
+function narrow(width) {
+  const labelLimit = Math.round(width / 3);
+  const legend = { ...theme.legend, columns: 1, titleOrient: "top", labelLimit };
+  return { ...theme, axis: { ...theme.axis, labelLimit }, legend };
+}
+
 async function draw(plot) {
   const spec = JSON.parse(document.getElementById(plot.dataset.spec).textContent);
   const figure = plot.closest("figure");
   const told = figure.querySelector("figcaption").textContent;
-  const narrow = plot.clientWidth < 480;
+  const width = plot.clientWidth;
   plot.textContent = "";
   await vegaEmbed(plot, {
     $schema: "https://vega.github.io/schema/vega-lite/v6.json",
@@ -39,7 +45,7 @@ async function draw(plot) {
   }, {
     actions: false,
     ast: true, // expressions are interpreted: the page's policy forbids eval
-    config: narrow ? { ...theme, axis: { ...theme.axis, labelLimit: 110 }, legend: { ...theme.legend, columns: 1, labelLimit: 220 } } : theme,
+    config: width < 480 ? narrow(width) : theme,
     defaultStyle: false,
     mode: "vega-lite",
     renderer: "svg",
