@@ -31,6 +31,7 @@ MEASURES = (
     *("n", "accuracy", "accuracy_low", "accuracy_high", "test_loss", "train_accuracy", "epochs"),
     *("fit_seconds", "inference_seconds", "images_per_second", "duration_seconds"),
 )
+UNITS = {column.name: column.unit.replace("fraction", "") for column in RESULTS}
 KINDS = {column.name: column.type for column in RESULTS}
 
 
@@ -69,7 +70,8 @@ def glance(tables: Sequence[Results]) -> Section:
         sign = -1.0 if METRICS[name].more else 1.0
         row = min(rows, key=lambda row: sign * float(row[name]))
         about = f"95 %: {ends(row)}" if name == "accuracy" else f"run {row['run_id']}"
-        items.append((f"best {name}", words.short(number(row, name)), about))
+        value = f"{words.short(number(row, name))} {UNITS[name]}".strip()
+        items.append((f"best {name}", value, about))
     environments = [table.environment(shown(table)[0]) or {} for table in tables]
     machines = sorted({str(one["cpu"]) for one in environments if one.get("cpu")})
     items.append(("machine", ", ".join(machines) or "not recorded", ""))
