@@ -95,7 +95,8 @@ def test_charts_have_the_numbers_of_the_tables(sizes):
     ranking = rank(read_results(str(sizes)), metrics=["accuracy"])
     points = chart["data"]["values"]
     assert [point["value"] for point in points] == [one.mean for one in ranking.summaries]
-    assert [point["low"] for point in points] == [one.low for one in ranking.summaries]
+    assert [point["low"] for point in points] == [max(0, one.low) for one in ranking.summaries]
+    assert [point["high"] for point in points] == [min(1, one.high) for one in ranking.summaries]
     assert points[0]["name"] == ", ".join(ranking.summaries[0].keys.values())
 
 

@@ -82,7 +82,7 @@ def metric_of(ranking: Ranking) -> str:
 def telling(ranking: Ranking) -> str:
     """Return the first key whose values can be told apart by colour; nothing where none is."""
     for key in ranking.keys:
-        if 1 < len({one.keys[key] for one in ranking.summaries}) <= COLOURS:
+        if 1 < len({one.keys[key] for one in ranking.summaries if one.n}) <= COLOURS:
             return key
     return ""
 
@@ -98,7 +98,17 @@ def interval(one: Summary, groups: Mapping[Values, Sequence[Row]]) -> dict[str, 
     if one.n == 1 and one.metric == "accuracy":
         (row,) = valued(groups[tuple(one.keys.values())], "accuracy")
         low, high = number(row, "accuracy_low"), number(row, "accuracy_high")
-    return {"value": one.mean, "low": low, "high": high}
+    return {"value": one.mean, **possible(one.metric, low, high)}
+
+
+def possible(metric: str, low: float | None, high: float | None) -> Point:
+    """Return the part of an interval in which values can lie, as it is drawn.
+
+    Of few replicates, Student's t gives ends below 0 and beyond 1; tables have them in full.
+    """
+    least = None if low is None else max(low, 0.0)
+    most = high if high is None or not metric.endswith("accuracy") else min(high, 1.0)
+    return {"low": least, "high": most}
 
 
 def ranking_table(ranking: Ranking) -> Table:
@@ -185,6 +195,6 @@ def mean_curve(table: Results, rows: Sequence[Row], column: str, name: str) -> l
     made = []
     for epoch, seen in sorted(values.items()):
         over = statistics(seen)
-        point = {"epoch": epoch, "value": over["mean"], "low": over["low"], "high": over["high"]}
-        made.append({**point, "series": name})
+        ends = possible(column, over["low"], over["high"])
+        made.append({"epoch": epoch, "value": over["mean"], "series": name, **ends})
     return made
