@@ -287,6 +287,47 @@ def test_a_sweep_that_has_no_results_yet_and_a_damaged_file(sizes, tmp_path, cap
     assert "expected a sweep with results, got no results.csv" in capsys.readouterr().err
 
 
+def test_a_table_that_says_little(tmp_path, write):
+    rows = [
+        {"schema_version": "1", "run_id": f"a{seed}", "status": "completed", "seed": str(seed)}
+        | {"accuracy": f"0.9{seed}"}
+        for seed in range(3)
+    ]
+    write(tmp_path / "a.csv", rows)
+    parsed = page(tmp_path / "a.csv")
+    assert "0.9200" in parsed.text()
+    assert "not recorded" in parsed.text()
+    write(tmp_path / "a.csv", [row | {"accuracy": ""} for row in rows])
+    assert titles(page(tmp_path / "a.csv")) == ["At a glance", "Runs", "Run a0", "Configuration"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("confusion.csv", "true,0\n0,many\n", "confusion.csv: expected a count for each pair"),
+        ("confusion.csv", "true,0\n7,1\n", "confusion.csv: expected a count for each pair"),
+        ("shapes.csv", "name\nx\n", "shapes.csv: line 1: expected a column shape, got none"),
+        ("accuracy.csv", "split,class,n\ntest,0,x\n", "accuracy.csv: line 2: n: expected a whole"),
+        ("run.json", "{", "run.json: line 1: expected JSON"),
+        (".hydra/config.yaml", "a: [\n", "config.yaml: expected YAML"),
+    ],
+)
+def test_a_damaged_file_is_named(single, tmp_path, capsys, name, content, message):
+    folder = shutil.copytree(single("inference"), tmp_path / "run")
+    (folder / name).write_text(content, encoding="utf-8")
+    assert main(["report", str(folder), "-o", str(tmp_path / "a.html")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_settings_that_are_none_and_damaged_predictions_cost_the_pictures_alone(single, tmp_path):
+    folder = shutil.copytree(single("inference"), tmp_path / "run")
+    (folder / ".hydra" / "config.yaml").write_text("dataset: 7\n", encoding="utf-8")
+    assert "No images are shown" in page(folder).text()
+    (folder / "predictions.npz").write_bytes(b"PK")
+    assert "predictions.npz: expected labels t and decisions predicted" in page(folder).text()
+
+
 def test_an_image_is_a_png_that_others_read():
     pixels = np.arange(12, dtype=np.uint8).reshape(3, 4) * 23
     seen = np.asarray(Image.open(BytesIO(gray(pixels))))

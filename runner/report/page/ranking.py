@@ -190,7 +190,7 @@ def mean_curve(table: Results, rows: Sequence[Row], column: str, name: str) -> l
     values: dict[float, list[float]] = {}
     for row in [row for row in rows if row["status"] == "completed"][:SEEDS]:
         for point in line(table.table(row, "history"), column, name):
-            if point["value"] is not None:
+            if None not in (point["epoch"], point["value"]):
                 values.setdefault(point["epoch"], []).append(point["value"])
     made = []
     for epoch, seen in sorted(values.items()):

@@ -39,7 +39,7 @@ def run_sections(table: Results, row: Row, why: str) -> list[Section]:
     """Return the sections of a run; ``why`` says how it was chosen."""
     title = f"Run {row['run_id']}"
     first = Section(title, [facts(table, row, why)])
-    if row["error"]:
+    if row.get("error"):
         first.blocks.append(Notes([f"{row['status']}: {row['error']}"]))
     made = [
         Section("Learning curves", learning(table, row), 3),
@@ -165,7 +165,13 @@ def confusion(table: Results, row: Row) -> list[Any]:
     """Return the confusion matrix, and the pairs of classes that are confused most."""
     lines = table.table(row, "confusion")
     labels = [line["true"] for line in lines]
-    counts = {(line["true"], label): number(line, label) or 0 for line in lines for label in labels}
+    try:
+        counts = {(one["true"], label): float(one[label]) for one in lines for label in labels}
+    except (KeyError, ValueError) as error:
+        path = table.file(row, "confusion.csv")
+        raise ValueError(
+            f"{path}: expected a count for each pair of classes, got {error}"
+        ) from None
     totals = {true: sum(counts[true, read] for read in labels) for true in labels}
     pairs = [(-count, *pair) for pair, count in counts.items() if count and pair[0] != pair[1]]
     made: list[Any] = []
@@ -219,7 +225,7 @@ def pictures(table: Results, row: Row) -> list[Any]:
 def picture(table: Results, row: Row) -> list[Any]:
     """Return the network with the shapes of all arrays met on the way forward."""
     lines = table.table(row, "shapes")
-    sizes = [int(size) for size in row["network"].split("-") if size.isdecimal()]
+    sizes = [int(size) for size in row.get("network", "").split("-") if size.isdecimal()]
     made: list[Any] = []
     weights = {line["name"] for line in lines}
     if {"W1", f"W{len(sizes) - 1}"} <= weights and 2 <= len(sizes) <= LAYERS:
@@ -246,8 +252,8 @@ def functions(table: Results, row: Row, hidden: int) -> list[str]:
     configured = table.settings(row).get("network")
     names = configured.get("activations") if isinstance(configured, dict) else None
     if not (isinstance(names, list) and len(names) == hidden):
-        names = [row["activation"]] * hidden
-    return [*map(str, names), row["output"]]
+        names = [row.get("activation", "")] * hidden
+    return [*map(str, names), row.get("output", "")]
 
 
 def times(table: Results, row: Row) -> list[Any]:
@@ -264,9 +270,9 @@ def times(table: Results, row: Row) -> list[Any]:
         ]
         title = "Seconds of each pass over the samples"
         made.append(charts.repeats(title, "batch size", [*points, *means]))
-    epochs = [line for line in lines if line["phase"] == "epoch"][:EPOCHS]
-    if epochs:
-        points = [{"x": r["repeat"], "seconds": number(r, "seconds")} for r in epochs]
+    trained = [line for line in lines if line["phase"] == "epoch"][:EPOCHS]
+    if trained:
+        points = [{"x": r["repeat"], "seconds": number(r, "seconds")} for r in trained]
         made.append(charts.repeats("Seconds of each epoch", "epoch", points))
     if lines:
         made.append(phases(lines))

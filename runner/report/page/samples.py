@@ -65,9 +65,9 @@ def images(settings: dict[str, Any], row: Row) -> tuple[Array, Array | None]:
         raise ValueError(f"the data is not here: {error}") from error
     if dataset.x.ndim != 3:
         raise ValueError(f"{name} has no images")
-    if dataset.digest[:12] != row["data_hash"]:
-        raise ValueError(f"{name} is no longer what the run saw (data_hash {row['data_hash']})")
-    split = options["split"] if row["task"] == "inference" else "test"
+    if dataset.digest[:12] != row.get("data_hash"):
+        raise ValueError(f"{name} is no longer what the run saw (data_hash {row.get('data_hash')})")
+    split = options["split"] if row.get("task") == "inference" else "test"
     return samples(dataset, dataset.held_out if split == "auto" else split, options["limit"])
 
 
