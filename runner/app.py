@@ -25,6 +25,7 @@ from runner.choices import CONF, groups
 from runner.compose.composition import to_config
 from runner.compose.errors import placed
 from runner.compose.loader import Loader, user_folders
+from runner.compose.recorded import origin
 from runner.compose.safety import check_files
 from runner.config import Config
 from runner.job import RunResult
@@ -161,7 +162,7 @@ def resume(folder: str | Path, *, progress: Progress = no_progress) -> RunResult
     """
     place = Path(folder).resolve()  # its name says which run it is
     try:
-        words, config_dir = command(place)
+        started = origin(place)
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise BadInput("", "the folder of a run", folder, where="resume") from error
     record = store.read_record(place)
@@ -171,22 +172,7 @@ def resume(folder: str | Path, *, progress: Progress = no_progress) -> RunResult
         store.Checkpoint(place, store.run_id(place)).read()
     except ValueError as error:
         raise BadInput.because("", error, where="resume") from error
-    return run(words, config_dir=config_dir, progress=progress, folder=place)
-
-
-def command(folder: Path) -> tuple[list[str], str | None]:
-    """Return the words that a run was started with, and its folder of choices."""
-    recorded = folder / ".hydra"
-    words = yaml.safe_load((recorded / "overrides.yaml").read_bytes())
-    hydra = yaml.safe_load((recorded / "hydra.yaml").read_bytes())["hydra"]
-    words += [
-        word for word in hydra["overrides"]["hydra"] if not str(word).startswith("hydra.mode=")
-    ]
-    if not all(isinstance(word, str) for word in words):
-        raise TypeError("overrides are words")
-    sources = hydra["runtime"]["config_sources"]
-    own = [source["path"] for source in sources if source["provider"] == "command-line"]
-    return words, own[0] if own else None
+    return run(started.words, config_dir=started.config_dir, progress=progress, folder=place)
 
 
 def sweep(overrides: Sequence[str], *, config_dir: str | Path | None = None) -> "pd.DataFrame":

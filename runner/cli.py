@@ -330,6 +330,36 @@ def resume(words: Sequence[str]) -> int:
     return show_result(result)
 
 
+def reproduce(words: Sequence[str]) -> int:
+    """Run a recorded run again and verify its numbers."""
+    parser = Parser(prog="runner reproduce", description=reproduce.__doc__)
+    add = parser.add_argument
+    add("folder", metavar="RUN_DIR", help="the folder of a run, or of a job of a sweep")
+    add("places", nargs="*", metavar="KEY=PATH", help="data_dir, dataset.path or weights.path now")
+    add("-cd", "--config-dir", metavar="DIR", help="where the run's folder of choices is now")
+    add("--allow-changes", action="store_true", help="run whatever has changed: numbers decide")
+    options = parser.parse_intermixed_args(list(words))
+    for word in options.places:
+        if "=" not in word:
+            raise BadInput("KEY=PATH", "a key with its value", word, where="reproduce")
+    places = dict(word.split("=", 1) for word in options.places)
+
+    from runner.report.reproduction import show_reproduction
+    from runner.report.terminal import progress_bar, terminal
+    from runner.reproduce import reproduce as reproducing
+
+    with progress_bar(terminal()) as progress:
+        result = reproducing(
+            options.folder,
+            places,
+            config_dir=options.config_dir,
+            allow_changes=options.allow_changes,
+            progress=progress,
+        )
+    show_reproduction(result, terminal())
+    return 0 if result.holds else 1
+
+
 FORMATS = ("terminal", "csv", "markdown", "latex", "json")
 WHOLE = ("terminal", "json")  # which have room for notes
 
@@ -508,6 +538,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "compare": compare,
     "data": data,
     "report": report,
+    "reproduce": reproduce,
     "resume": resume,
     "schema": schema,
     "summarize": summarize,

@@ -33,6 +33,7 @@ def describe(threads: int) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads": threads,
         "blas": blas(),
+        "arithmetic": arithmetic(threads),
         "versions": {
             name: getattr(sys.modules[name], "__version__", None)
             for name in LIBRARIES

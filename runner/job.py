@@ -48,6 +48,7 @@ CHECKS: dict[str, Callable[[Setup], object]] = {
     "gradient": gradient.check,
 }
 log = logging.getLogger(__name__)
+log.addHandler(logging.NullHandler())  # said nowhere unless somebody listens
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ PACKAGE = Path(__file__).resolve().parent.parent / "runner"
 # A file imports only from lower floors, or from its own folder.
 FLOORS = [
     {"nn", "data", "weights", "tables", "lookup", "environment"},
-    {"config", "expect"},
+    {"config", "expect", "agreement"},
     {"tasks", "report"},
     {"pictures"},
     {"job"},
     {"compose"},
     {"sweeps"},
-    {"app", "check", "choices", "cli", "pytest_plugin", "__main__", "__init__"},
+    {"app", "check", "choices", "cli", "pytest_plugin", "reproduce", "__main__", "__init__"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 LIBRARIES = {

@@ -136,13 +136,19 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     """Return the record of a run whose files are all whole, else None."""
     try:
         record: dict[str, Any] = json.loads((folder / RECORD).read_bytes())
-        for name, (size, checksum) in record["files"].items():
-            content = (folder / name).read_bytes()
-            if len(content) != size or _checksum(content) != checksum:
-                return None
+        return None if any(damaged(folder, record)) else record
     except (OSError, ValueError, KeyError):
         return None
-    return record
+
+
+def damaged(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield each file of a run that is not as it was written, with both checksums."""
+    for name, (size, checksum) in record["files"].items():
+        path = folder / name
+        content = path.read_bytes() if path.is_file() else None
+        got = "none" if content is None else _checksum(content)
+        if content is None or len(content) != size or got != checksum:
+            yield name, checksum, got
 
 
 @contextmanager

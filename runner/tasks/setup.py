@@ -216,7 +216,7 @@ def load_dataset(
             raise BadInput(f"dataset.params.{key}", "a parameter of the choice", key)
         known = parameters(maker)
         params |= {key: value for key, value in offered.items() if key in known}
-    load = _load_once if options.name in FIXED else _load
+    load = load_once if options.name in FIXED else _load
     try:
         return load(options.name, maker, _Frozen(params), options.deskew)
     except (BadInput, DataError) as error:
@@ -244,7 +244,7 @@ def _load(
     return dataset, time.perf_counter() - started
 
 
-_load_once = functools.lru_cache(maxsize=4)(_load)
+load_once = functools.lru_cache(maxsize=4)(_load)
 
 
 def load_weights(config: Config, folders: Sequence[Path]) -> Weights | None:
