@@ -140,7 +140,7 @@ def same_cell(left: str, right: str, tolerance: float | None) -> bool:
         one, two = float(left), float(right)
     except ValueError:
         return False
-    return abs(one - two) <= tolerance * max(1.0, abs(one))
+    return abs(one - two) <= tolerance * max(1.0, min(abs(one), abs(two)))
 
 
 def archives(one: Path, two: Path, tolerance: float | None) -> tuple[str, list[str]]:
@@ -172,17 +172,18 @@ def difference(left: NDArray[Any], right: NDArray[Any], tolerance: float | None)
         return " -> ".join(forms)
     if left.tobytes() == right.tobytes():
         return ""
-    apart = int(np.count_nonzero((left != right) & ~((left != left) & (right != right))))
+    apart = (left != right) & ~((left != left) & (right != right))
+    counted = f"{np.count_nonzero(apart)} of {left.size} differ"
     if left.dtype.kind != "f":
-        return f"{apart} of {left.size} differ"
-    if tolerance is not None and not apart:
-        return ""  # the same numbers, NaN in other bits
-    with np.errstate(invalid="ignore"):
-        largest = float(np.abs(left.astype(np.float64) - right).max())
-        scale = float(np.abs(left.astype(np.float64)).max()) if left.ndim else 1.0
+        return counted
+    if not apart.any():
+        return "" if tolerance is not None else "the bits of zero or NaN"
+    sizes = np.abs(left[np.isfinite(left)], dtype=np.float64)
+    scale = float(sizes.max(initial=0.0)) if left.ndim else 1.0
+    largest = float(np.abs(left[apart].astype(np.float64) - right[apart]).max())
     if tolerance is not None and largest <= tolerance * scale:
         return ""
-    return f"{apart} of {left.size} differ, by up to {largest:.2g} where the largest is {scale:.2g}"
+    return f"{counted}, by up to {largest:.2g} where the largest is {scale:.2g}"
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
