@@ -532,11 +532,29 @@ def data(words: Sequence[str]) -> int:
     return 0 if all(row.ok for row in rows) else 1
 
 
+def export(words: Sequence[str]) -> int:
+    """Hand a run or a sweep to another tool."""
+    from runner.export import EXPORTERS
+
+    about = "; ".join(f"{name}: {exporter.about}" for name, exporter in EXPORTERS.items())
+    parser = Parser(prog="runner export", description=export.__doc__, epilog=about)
+    parser.add_argument("format", choices=EXPORTERS, help=", ".join(EXPORTERS))
+    parser.add_argument("path", metavar="DIR", help="the folder of a run or of a sweep")
+    parser.add_argument("-o", "--output", metavar="OUT", help="a folder; the format's name if none")
+    options = parser.parse_args(words)
+    exporter = EXPORTERS[options.format]
+    exporting = exporter.load(options.format)
+    with unusable("export"):
+        print(exporting(Path(options.path), Path(options.output or exporter.out)))
+    return 0
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "check": check,
     "choices": choices,
     "compare": compare,
     "data": data,
+    "export": export,
     "report": report,
     "reproduce": reproduce,
     "resume": resume,

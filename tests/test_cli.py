@@ -145,8 +145,8 @@ BAD = {
     "got relo; did you mean relu?",
     "task=descent task.params.steps=-1": "command line: task.params.steps: expected an integer "
     "from 0, got -1",
-    "chekc": "command line: chekc: expected a command (check, choices, compare, data, report, "
-    "reproduce, resume, schema, summarize) or key=value, got chekc; did you mean check?",
+    "chekc": "command line: chekc: expected a command (check, choices, compare, data, export, "
+    "report, reproduce, resume, schema, summarize) or key=value, got chekc; did you mean check?",
     "--experimental-rerun x": "command line: runner: unrecognized arguments: --experimental-rerun",
     "--config-dir nowhere": "command line: --config-dir: expected a folder, got nowhere",
     "hydra.run.dir=x": "command line: hydra.run.dir: expected output_dir (this key is the "

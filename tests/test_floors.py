@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "runner"
 FLOORS = [
     {"nn", "data", "weights", "tables", "lookup", "environment"},
     {"config", "expect", "agreement"},
-    {"tasks", "report"},
+    {"tasks", "report", "export"},
     {"pictures"},
     {"job"},
     {"compose"},
