@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from runner import weights as weight_files
 from runner.tables import strict
-from runner.tables.comparison import DRIFT, Comparison, Sides
+from runner.tables.comparison import Comparison, Sides
 from runner.tables.results import number, read_results
 from runner.tables.times import measure_times
 
@@ -44,7 +44,8 @@ class Reproduction:
     conditions : what is known to change the last bits or the times.
     numbers, times : of the run done again; None where it was not.
     exact : whether numbers had to be equal bit by bit.
-    allow_changes : whether numbers alone decide, of a record that is whole.
+    allow_changes : whether the run may be another one, if its numbers are the same.
+    strict_times : whether times decide as well: other programs make them longer.
     """
 
     folder: Path
@@ -54,6 +55,7 @@ class Reproduction:
     times: list[Finding] = field(default_factory=list)
     exact: bool = True
     allow_changes: bool = False
+    strict_times: bool = False
 
     @property
     def changed(self) -> list[Finding]:
@@ -66,9 +68,15 @@ class Reproduction:
         return self.numbers is not None and all(found.held for found in self.numbers)
 
     @property
+    def outside(self) -> list[Finding]:
+        """Times that are not within their interval."""
+        return [found for found in self.times if not found.held]
+
+    @property
     def holds(self) -> bool:
-        """Whether it is the same run with the same numbers; times do not decide it."""
-        return self.agrees and (self.allow_changes or not self.changed)
+        """Whether it is the same run with the same numbers."""
+        same = self.allow_changes or not self.changed
+        return self.agrees and same and not (self.strict_times and self.outside)
 
 
 def rounding(sizes: Sequence[int], dtype: str) -> float:
@@ -221,7 +229,7 @@ def times(recorded: Path, again: Path) -> Iterator[Finding]:
         if made.bootstrap_low is None or made.bootstrap_high is None:
             yield Finding(metric, before, after, True, "not comparable: too few repeats")
             continue
-        low, high = made.bootstrap_low / DRIFT, made.bootstrap_high * DRIFT
+        low, high = made.bootstrap_low / made.drift, made.bootstrap_high * made.drift
         held = low <= 1 <= high
         slower = "slower" if (made.change or 1) > 1 else "faster"
         note = f"ratio {made.change:.2f}, interval {low:.2f} to {high:.2f}"

@@ -338,6 +338,7 @@ def reproduce(words: Sequence[str]) -> int:
     add("places", nargs="*", metavar="KEY=PATH", help="data_dir, dataset.path or weights.path now")
     add("-cd", "--config-dir", metavar="DIR", help="where the run's folder of choices is now")
     add("--allow-changes", action="store_true", help="run whatever has changed: numbers decide")
+    add("--strict-times", action="store_true", help="times outside their interval fail too")
     options = parser.parse_intermixed_args(list(words))
     for word in options.places:
         if "=" not in word:
@@ -354,6 +355,7 @@ def reproduce(words: Sequence[str]) -> int:
             places,
             config_dir=options.config_dir,
             allow_changes=options.allow_changes,
+            strict_times=options.strict_times,
             progress=progress,
         )
     show_reproduction(result, terminal())

@@ -41,6 +41,7 @@ def reproduce(
     *,
     config_dir: str | Path | None = None,
     allow_changes: bool = False,
+    strict_times: bool = False,
     progress: Progress = no_progress,
 ) -> Reproduction:
     """Check that the run in a folder is what it was, run it again, and compare its numbers.
@@ -54,6 +55,7 @@ def reproduce(
     folder : of a single run, or of a job of a sweep.
     places : where data and weights are now, by `PLACES`.
     config_dir : where the folder of the user's own choices is now.
+    strict_times : whether a time outside its interval means that it is not reproduced.
 
     Raises
     ------
@@ -62,7 +64,7 @@ def reproduce(
     """
     place = Path(folder).resolve()
     check_folder(place, folder)
-    found = Reproduction(place, allow_changes=allow_changes)
+    found = Reproduction(place, allow_changes=allow_changes, strict_times=strict_times)
     record = read_record(place, found)
     if record is None:
         return found

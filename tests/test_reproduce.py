@@ -163,7 +163,7 @@ def test_a_changed_module_is_named_and_numbers_are_said(leaky, mine, capsys):
     shown = lines(capsys)
     assert shown[-2].endswith(": a module of your own has changed")
     assert shown[-1] == (
-        "the numbers are equal bit by bit, but of another run (modules); "
+        "NOT reproduced: the numbers are equal bit by bit; changed: modules; "
         "--allow-changes lets it pass"
     )
     assert main(["reproduce", str(leaky), "--allow-changes"]) == 0
@@ -175,7 +175,7 @@ def test_a_changed_file_of_choices_is_named(leaky, mine, capsys):
     assert main(["reproduce", str(leaky)]) == 1
     shown = lines(capsys)
     assert shown[-2].endswith(": .hydra or a file of choices: activation.params.slope: 0.5 -> 0.25")
-    assert "equal bit by bit, but of another run (choices)" in shown[-1]  # run as recorded
+    assert "equal bit by bit; changed: choices; " in shown[-1]  # run as recorded
 
 
 def test_a_folder_of_choices_that_has_moved(leaky, mine, capsys):
@@ -229,7 +229,7 @@ def test_files_that_have_moved(paths, here, capsys):
     shown = lines(capsys)
     gone = f"started in {here}/place, which is gone: say where, dataset.path=PATH"
     assert shown[-2].endswith(gone)
-    assert shown[-1] == "not run again, it would be another run: inputs"
+    assert shown[-1] == "NOT reproduced: not run again, it would be another run: inputs"
     assert main(["reproduce", "kept", "dataset.path=away/x.npz"]) == 1
     assert "weights.path=PATH" in lines(capsys)[-2]
     words = ["dataset.path=away/x.npz", "weights.path=away/w.safetensors"]
@@ -244,7 +244,7 @@ def test_a_byte_of_the_weights(paths, here, capsys):
     was = json.loads((paths / "run.json").read_text())["weights_hash"]
     assert shown[-2].startswith(f"weights: expected {was}, got ")
     assert shown[-2].endswith(": weights=file, w.safetensors")
-    assert shown[-1] == "not run again, it would be another run: weights"
+    assert shown[-1] == "NOT reproduced: not run again, it would be another run: weights"
 
 
 def test_a_byte_of_the_weights_that_spoils_them(paths, here, capsys):
@@ -338,7 +338,7 @@ def test_a_byte_of_a_result(file, run, capsys):
     assert main(["reproduce", "run"]) == 1
     shown = lines(capsys)
     assert any(line.startswith(f"{file}: expected ") for line in shown)
-    assert shown[-1].startswith("not run again")
+    assert shown[-1].startswith("NOT reproduced: not run again")
     (run / file).unlink()
     assert main(["reproduce", "run"]) == 1
     assert any(
@@ -405,7 +405,7 @@ def test_changed_code_with_the_same_numbers(run, monkeypatch, capsys):
     assert main(["reproduce", "run"]) == 1
     shown = lines(capsys)
     assert shown[-2] == f"code: expected {was}, got 0123456789ab: the program itself"
-    assert shown[-1].startswith("the numbers are equal bit by bit, but of another run (code)")
+    assert shown[-1].startswith("NOT reproduced: the numbers are equal bit by bit; changed: code;")
     assert main(["reproduce", "run", "--allow-changes"]) == 0
     assert lines(capsys)[-1] == f"{BITS}; changed: code"
 
@@ -425,6 +425,17 @@ def test_changed_code_with_other_numbers(run, monkeypatch, capsys):
         shown = lines(capsys)
         assert "predictions.npz: expected 3 arrays, got 1 differ: y: " in shown[-2]
         assert shown[-1] == "NOT reproduced: 1 of 6 files differ; changed: code"
+
+
+def test_a_time_outside_its_interval_is_said_and_decides_if_asked(run, monkeypatch, capsys):
+    slower = agreement.Finding("inference_seconds", "1", "9", False, "slower: ratio 9.00")
+    monkeypatch.setattr(agreement, "times", lambda recorded, again: [slower])
+    assert main(["reproduce", "run"]) == 0
+    shown = lines(capsys)
+    assert "inference_seconds 1 9 OUTSIDE slower: ratio 9.00" in shown
+    assert shown[-1] == BITS
+    assert main(["reproduce", "run", "--strict-times"]) == 1
+    assert lines(capsys)[-1] == f"NOT {BITS}; inference_seconds slower"
 
 
 def other_machine(run, **changes):

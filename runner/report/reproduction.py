@@ -37,15 +37,18 @@ def verdict(result: Reproduction) -> str:
     changed = ", ".join(dict.fromkeys(one.what for one in result.changed))
     equal = "equal bit by bit" if result.exact else "equal within rounding (another arithmetic)"
     if result.numbers is None:
-        return f"not run again, it would be another run: {changed}"
+        return f"NOT reproduced: not run again, it would be another run: {changed}"
+    if not result.agrees:
+        differing = sum(not one.held for one in result.numbers)
+        text = f"NOT reproduced: {differing} of {len(result.numbers)} files differ"
+        if not result.exact:
+            text += " by more than rounding, which a training that is not stable carries far"
+        return f"{text}; changed: {changed}" if changed else text
+    others = [f"changed: {changed}"] * bool(changed)
+    if result.strict_times:
+        others += [f"{one.what} {one.note.partition(':')[0]}" for one in result.outside]
+    text = "; ".join([f"the numbers are {equal}", *others])
     if result.holds:
-        return f"reproduced: the numbers are {equal}" + (f"; changed: {changed}" * bool(changed))
-    if result.agrees:
-        return (
-            f"the numbers are {equal}, but of another run ({changed}); --allow-changes lets it pass"
-        )
-    differing = sum(not one.held for one in result.numbers)
-    text = f"NOT reproduced: {differing} of {len(result.numbers)} files differ"
-    if not result.exact:
-        text += " by more than rounding, which a training that is not stable carries far"
-    return f"{text}; changed: {changed}" if changed else text
+        return f"reproduced: {text}"
+    hint = "; --allow-changes lets it pass" if changed and not result.allow_changes else ""
+    return f"NOT reproduced: {text}{hint}"
