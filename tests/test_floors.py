@@ -31,8 +31,11 @@ LIBRARIES = {
     "report": {"numpy", "pandas", "rich", "matplotlib", "jinja2"},
     "job": {"numpy", "pandas", "threadpoolctl"},
     "choices": set(),
+    "agreement": {"numpy"},
+    "export": {"mlflow", "tensorboard", "google", "pyarrow"},
 }
 HEAVY = {"pandas", "matplotlib", "mlxtend", "sklearn", "scipy.stats", "pooch"}
+HEAVY |= {"mlflow", "tensorboard", "google.protobuf", "pyarrow"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
