@@ -12,7 +12,9 @@ from runner.nn.numerical import gradient
 from runner.nn.outputs import OUTPUTS
 from runner.nn.regularization import Dropout
 
-PAIRS = [(output, loss) for output in OUTPUTS for loss in LOSSES]
+# No gradient passes through votes; with cross-entropy they are not taken.
+VOTES = [("pairwise", "sum_squares")]
+PAIRS = [(output, loss) for output in OUTPUTS for loss in LOSSES if (output, loss) not in VOTES]
 GELU_TANH = ("gelu", {"approximate": "tanh"})
 ALL_ACTIVATIONS = [*((name, {}) for name in ACTIVATIONS), GELU_TANH]
 
