@@ -1,5 +1,7 @@
 import ast
+import io
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -91,3 +93,27 @@ def test_imports_only_the_libraries_of_its_room(path):
 def test_heavy_libraries_are_imported_where_they_are_used(path):
     top = set(imports(path, top_level_only=True))
     assert not {module for module in top for heavy in HEAVY if f"{module}.".startswith(f"{heavy}.")}
+
+
+def lines_of_code(path):
+    """Return the lines that hold code: neither empty, comments nor docstrings."""
+    text = path.read_text(encoding="utf-8")
+    documented = set()
+    for node in ast.walk(ast.parse(text)):
+        kinds = ast.Module | ast.ClassDef | ast.FunctionDef
+        if isinstance(node, kinds) and ast.get_docstring(node) is not None:
+            documented.update(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    layout = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER)
+    layout += (tokenize.INDENT, tokenize.DEDENT)
+    used = {
+        line
+        for token in tokens
+        if token.type not in layout
+        for line in range(token.start[0], token.end[0] + 1)
+    }
+    return len(used - documented)
+
+
+def test_the_core_can_be_read_in_an_afternoon():
+    assert sum(map(lines_of_code, (PACKAGE / "nn").glob("*.py"))) < 1000

@@ -326,3 +326,13 @@ def one_hot(t: Array, classes: int, dtype: DTypeLike) -> Array:
     rows = np.zeros((len(t), classes), dtype)
     rows[np.arange(len(t)), t] = 1
     return rows
+
+
+def one_of_two(t: Array, classes: int, dtype: DTypeLike) -> Array:
+    """Return labels (N,) as rows (N, pairs) for each pair of classes (0, 1), (0, 2), ..., (1, 2).
+
+    1 for the first class of the pair, 0 for the second, and nan for any other.
+    """
+    labels, (first, second) = t[:, None], np.triu_indices(classes, 1)
+    targets = np.where(labels == first, 1.0, np.where(labels == second, 0.0, np.nan))
+    return targets.astype(dtype)

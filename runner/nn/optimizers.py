@@ -17,6 +17,9 @@ import numpy as np
 from runner.nn.checks import Array, number
 
 BLOCK = 1 << 16  # numbers of each vector that are worked on together
+# What parameters lie below; none is negative.
+LIMITS = dict.fromkeys(("momentum", "alpha", "beta1", "beta2"), 1.0)
+LIMITS |= dict.fromkeys(("weight_decay", "eps"), math.inf)
 FLUSH = 100  # updates between two looks for denormal numbers, which are slow to compute with
 
 
@@ -51,7 +54,9 @@ class Blockwise:
     moments: list[Array] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.weight_decay = number("weight_decay", self.weight_decay, least=0)
+        for name, below in LIMITS.items():
+            if hasattr(self, name):
+                setattr(self, name, number(name, getattr(self, name), least=0, below=below))
 
     def update(self, parameters: Array, gradients: Array, lr: float) -> None:
         """Take one step."""
@@ -92,10 +97,6 @@ class Momentum(Blockwise):
     MOMENTS = 1
     momentum: float = 0.9
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.momentum = number("momentum", self.momentum, least=0, below=1)
-
     def step(self, p: Array, g: Array, s: Array, lr: float, *moments: Array) -> None:
         """Change one block."""
         (v,) = moments
@@ -132,10 +133,6 @@ class AdaGrad(Blockwise):
     MOMENTS = 1
     eps: float = 1e-7
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.eps = number("eps", self.eps, least=0)
-
     def step(self, p: Array, g: Array, s: Array, lr: float, *moments: Array) -> None:
         """Change one block."""
         (h,) = moments
@@ -153,11 +150,6 @@ class RMSprop(Blockwise):
     MOMENTS = 1
     alpha: float = 0.99
     eps: float = 1e-7
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.alpha = number("alpha", self.alpha, least=0, below=1)
-        self.eps = number("eps", self.eps, least=0)
 
     def step(self, p: Array, g: Array, s: Array, lr: float, *moments: Array) -> None:
         """Change one block; h is kept without its factor 1 - alpha, which saves a pass."""
@@ -182,12 +174,6 @@ class Adam(Blockwise):
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-7
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.beta1 = number("beta1", self.beta1, least=0, below=1)
-        self.beta2 = number("beta2", self.beta2, least=0, below=1)
-        self.eps = number("eps", self.eps, least=0)
 
     def step(self, p: Array, g: Array, s: Array, lr: float, *moments: Array) -> None:
         """Change one block; m and v are kept without their factors 1 - β, which saves passes."""

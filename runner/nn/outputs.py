@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from runner.nn import activations
 from runner.nn.checks import Array
@@ -72,35 +73,15 @@ def pairwise() -> Output:
     probability = activations.sigmoid().forward
 
     def forward(a: Array) -> Array:
-        first, second = pairs_of(classes_of(a.shape[-1]))
-        p = probability(a)
-        y = np.zeros((*a.shape[:-1], classes_of(a.shape[-1])), a.dtype)
-        share = 1 / y.shape[-1]
-        for pair, (i, j) in enumerate(zip(first, second, strict=True)):
-            wins = a[..., pair] > 0
-            y[..., i] += wins + share * p[..., pair]
-            y[..., j] += ~wins + share * (1 - p[..., pair])
+        p, classes = probability(a), (1 + math.isqrt(1 + 8 * a.shape[-1])) // 2
+        y = np.zeros((*a.shape[:-1], classes), a.dtype)
+        for pair, (i, j) in enumerate(combinations(range(classes), 2)):
+            won = (a[..., pair] > 0) + p[..., pair] / classes
+            y[..., i] += won
+            y[..., j] += 1 + 1 / classes - won
         return y
 
     return Output(forward, lambda y, dy: np.zeros_like(dy))
-
-
-def pairs_of(classes: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the first and the second class of every pair, in the order of the logits."""
-    return np.triu_indices(classes, 1)
-
-
-def classes_of(pairs: int) -> int:
-    """Return of how many classes there are so many pairs."""
-    return (1 + math.isqrt(1 + 8 * pairs)) // 2
-
-
-def pair_targets(t: Array, classes: int, dtype: DTypeLike) -> Array:
-    """Return labels (N,) as rows (N, pairs): 1 for the first class, 0 for the second, else nan."""
-    first, second = pairs_of(classes)
-    labels = t[:, None]
-    targets = np.where(labels == first, 1.0, np.where(labels == second, 0.0, np.nan))
-    return targets.astype(dtype)
 
 
 def decide(y: Array) -> NDArray[np.intp]:

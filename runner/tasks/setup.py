@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from runner import weights as weight_files
 from runner.config import Config
 from runner.data import DATASETS, DataError, Dataset, from_arrays
-from runner.data.dataset import one_hot, samples, transform
+from runner.data.dataset import one_hot, one_of_two, samples, transform
 from runner.data.deskew import deskewed
 from runner.lookup import BadInput, call, find, parameters
 from runner.nn.activations import ACTIVATIONS, Activation, pair
@@ -24,7 +24,7 @@ from runner.nn.initializers import INITIALIZERS, Initializer
 from runner.nn.losses import LOSSES, Head, Loss, head
 from runner.nn.mlp import MLP
 from runner.nn.optimizers import OPTIMIZERS, Optimizer
-from runner.nn.outputs import OUTPUTS, Output, pair_targets
+from runner.nn.outputs import OUTPUTS, Output
 from runner.nn.regularization import Regularization
 from runner.nn.schedules import SCHEDULES, Schedule
 from runner.tasks.probe import functions, try_number, try_on_arrays
@@ -115,7 +115,7 @@ class Setup:
         if outputs == 1:
             return Split(name, x, t, t.astype(dtype)[:, None])
         if self.config.output.name == "pairwise":
-            return Split(name, x, t, pair_targets(t, self.classes, dtype))
+            return Split(name, x, t, one_of_two(t, self.classes, dtype))
         return Split(name, x, t, one_hot(t, outputs, dtype))
 
     @property

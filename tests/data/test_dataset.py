@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from runner.data import DataError, Dataset, from_arrays
-from runner.data.dataset import contents_digest, one_hot, samples, split_digest, transform
+from runner.data.dataset import (
+    contents_digest,
+    one_hot,
+    one_of_two,
+    samples,
+    split_digest,
+    transform,
+)
 
 IMAGES = np.arange(3 * 2 * 2, dtype=np.uint8).reshape(3, 2, 2)
 LABELS = np.array([2, 0, 1])
@@ -314,3 +321,11 @@ def test_one_hot_refuses_what_is_no_label():
         one_hot(np.array([1, -1]), 3, np.float32)
     with refused("expected labels (N,), got float64 of shape (2,)", "one_hot"):
         one_hot(np.array([1.0, 2.0]), 3, np.float32)
+
+
+def test_one_of_two_knows_the_pairs_of_the_label_alone():
+    targets = one_of_two(np.array([0, 1, 2, 3], np.uint8), 4, np.float32)
+    x = np.nan  # (0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)
+    expected = [[1, 1, 1, x, x, x], [0, x, x, 1, 1, x], [x, 0, x, 0, x, 1], [x, x, 0, x, 0, 0]]
+    np.testing.assert_array_equal(targets, np.array(expected, np.float32))
+    assert targets.dtype == np.float32

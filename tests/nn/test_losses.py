@@ -6,10 +6,11 @@ import pytest
 from scipy import special
 from sklearn.metrics import log_loss
 
+from runner.data.dataset import one_of_two
 from runner.nn.checks import NeuralNetworkError
 from runner.nn.losses import LOSSES, head
 from runner.nn.numerical import gradient
-from runner.nn.outputs import OUTPUTS, pair_targets
+from runner.nn.outputs import OUTPUTS
 
 RNG = np.random.default_rng(2)
 A = RNG.normal(0, 2, (12, 4))
@@ -78,7 +79,7 @@ def test_sigmoid_cross_entropy_equals_scikit_learn():
 
 def test_pairwise_cross_entropy_equals_scikit_learns_of_each_pair():
     a, labels = RNG.normal(0, 2, (40, 6)), RNG.integers(4, size=40)
-    t, pair = pair_targets(labels, 4, np.float64), head_of("cross_entropy", "pairwise")
+    t, pair = one_of_two(labels, 4, np.float64), head_of("cross_entropy", "pairwise")
     expected = sum(
         log_loss(t[known, i], special.expit(a[known, i]), normalize=False)
         for i, known in enumerate(~np.isnan(t).T)

@@ -4,7 +4,7 @@ from scipy import special
 from sklearn.utils.multiclass import _ovr_decision_function
 
 from runner.nn.numerical import gradient
-from runner.nn.outputs import OUTPUTS, classes_of, decide, pair_targets, softmax_into
+from runner.nn.outputs import OUTPUTS, decide, softmax_into
 
 RNG = np.random.default_rng(1)
 A = RNG.normal(0, 3, (12, 5))
@@ -99,19 +99,11 @@ def test_pairwise_decides_as_scikit_learn_does(classes, dtype):
     pairs = classes * (classes - 1) // 2
     a = RNG.normal(0, 1, (500, pairs)).astype(dtype)
     y = OUTPUTS["pairwise"]().forward(a)
-    assert (y.dtype, y.shape, classes_of(pairs)) == (dtype, (500, classes), classes)
+    assert (y.dtype, y.shape) == (dtype, (500, classes))
     theirs = _ovr_decision_function(a <= 0, 0.5 - special.expit(a), classes)
     np.testing.assert_array_equal(np.floor(y), np.rint(theirs))
     np.testing.assert_array_equal(decide(y), theirs.argmax(axis=1))
     np.testing.assert_allclose(y.sum(axis=1), pairs + pairs / classes, rtol=1e-5)
-
-
-def test_pair_targets_know_the_pairs_of_the_label_alone():
-    targets = pair_targets(np.array([0, 1, 2, 3], np.uint8), 4, np.float32)
-    x = np.nan  # (0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)
-    expected = [[1, 1, 1, x, x, x], [0, x, x, 1, 1, x], [x, 0, x, 0, x, 1], [x, x, 0, x, 0, 0]]
-    np.testing.assert_array_equal(targets, np.array(expected, np.float32))
-    assert targets.dtype == np.float32
 
 
 def test_decide_takes_the_first_of_equals():
