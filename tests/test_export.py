@@ -285,6 +285,26 @@ def test_what_is_no_run(path, message, here, monkeypatch, capsys):
     assert capsys.readouterr().err == f"error: export: {message}\n"
 
 
+@pytest.mark.parametrize("run_id", ["x/../../../../away", "..", "/etc", "0123456789AB", ""])
+def test_a_run_that_would_lead_out_of_its_folder(run_id, sweep):
+    from runner.export.runs import read_runs
+
+    path = sweep / "results.csv"
+    was = results(sweep).index[0]
+    path.write_text(path.read_text().replace(was, run_id))
+    with pytest.raises(ValueError, match=f"run_id: expected 12 hex digits, got {run_id}$"):
+        read_runs(sweep)
+
+
+def test_a_figure_that_is_cut(run, capsys):
+    needs("tensorboard")
+    (run / "figures/curves.png").write_bytes(PNG[:20])
+    assert main(["export", "tensorboard", str(run)]) == 2
+    shown = capsys.readouterr().err
+    assert shown.endswith("curves.png: expected a PNG picture, got 20 bytes\n")
+    assert shown.count("\n") == 1
+
+
 def test_a_format_that_is_none(here, capsys):
     assert main(["export", "wandb", "outputs"]) == 2
     assert "invalid choice: 'wandb' (choose from" in capsys.readouterr().err

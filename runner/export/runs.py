@@ -1,10 +1,12 @@
 """The runs of a folder, as other tools want them: settings, numbers, curves and files."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from runner.lookup import shortened
 from runner.tables import store, strict
 from runner.tables.columns import RESULTS
 from runner.tables.results import Results, number, read_results, swept
@@ -17,6 +19,7 @@ METRICS = tuple(
     if column.type in ("integer", "number") and column.name not in SETTINGS
 )
 HASHES = ("config_hash", "data_hash", "weights_hash", "code_version")
+RUN_ID = re.compile("[0-9a-f]{12}")  # folders and files are named for it
 FACTS = ("run_id", "status", "started_at", "error", *HASHES)
 
 
@@ -96,7 +99,10 @@ def read_runs(path: Path) -> Runs:
 
 
 def read_run(results: Results, row: Row, place: Path) -> Run:
-    """Return the run of a row."""
+    """Return the run of a row; raise ValueError for one that names no folder of its own."""
+    if not RUN_ID.fullmatch(row["run_id"]):
+        got = shortened(row["run_id"], 40)
+        raise ValueError(f"{place / 'results.csv'}: run_id: expected 12 hex digits, got {got}")
     folder = place / store.job_folder(row["run_id"]) if results.sweep else place
     extra = {name: row.get(name, "") for name in ("seed", "threads", *swept(results.columns))}
     settings = results.configuration(row) | {key: value for key, value in extra.items() if value}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.export.runs import Run, read_runs
-from runner.tables import store
+from runner.tables import store, strict
 
 FILE = "events.out.tfevents."
 HPARAMS = "_hparams_"  # the plugin's name for its tags
@@ -55,7 +55,9 @@ def summaries(run: Run) -> Iterator[tuple[float, int, Any]]:
     end = run.started + run.seconds
     yield end, last, scalars(run.metrics, "results/")
     for figure in sorted(run.folder.glob("figures/*.png")) if run.folder else ():
-        png = figure.read_bytes()
+        png = strict.read_bytes(figure)
+        if len(png) < 24:
+            raise ValueError(f"{figure}: expected a PNG picture, got {len(png)} bytes")
         width, height = struct.unpack(">II", png[16:24])  # PNG (ISO 15948), 11.2.2
         image = Summary.Image(encoded_image_string=png, width=width, height=height, colorspace=4)
         yield end, last, Summary(value=[Summary.Value(tag=f"figures/{figure.stem}", image=image)])
