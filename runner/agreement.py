@@ -109,8 +109,12 @@ def numbers(
     ValueError
         For a file that is damaged.
     """
-    for name in files:
+    written = sorted(path.name for path in again.iterdir())
+    for name in dict.fromkeys([*files, *written]):
         if Path(name).suffix not in COMPARED:
+            continue
+        if name not in files:
+            yield Finding(name, "not recorded", "written", False, "no checksum of it")
             continue
         if not (again / name).exists():
             yield Finding(name, "written", "not written", False)

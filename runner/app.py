@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from hydra import version
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
@@ -163,7 +162,7 @@ def resume(folder: str | Path, *, progress: Progress = no_progress) -> RunResult
     place = Path(folder).resolve()  # its name says which run it is
     try:
         started = origin(place)
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput("", "the folder of a run", folder, where="resume") from error
     record = store.read_record(place)
     if record is not None and record.get("status") == "completed":

@@ -336,7 +336,8 @@ def reproduce(words: Sequence[str]) -> int:
     add = parser.add_argument
     add("folder", metavar="RUN_DIR", help="the folder of a run, or of a job of a sweep")
     add("places", nargs="*", metavar="KEY=PATH", help="data_dir, dataset.path or weights.path now")
-    add("-cd", "--config-dir", metavar="DIR", help="where the run's folder of choices is now")
+    add("-cd", "--config-dir", metavar="DIR", help="the run's folder of choices")
+    add("--own-code", action="store_true", help="run the modules of your own that it names")
     add("--allow-changes", action="store_true", help="run whatever has changed: numbers decide")
     add("--strict-times", action="store_true", help="times outside their interval fail too")
     options = parser.parse_intermixed_args(list(words))
@@ -354,6 +355,7 @@ def reproduce(words: Sequence[str]) -> int:
             options.folder,
             places,
             config_dir=options.config_dir,
+            own_code=options.own_code,
             allow_changes=options.allow_changes,
             strict_times=options.strict_times,
             progress=progress,

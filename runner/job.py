@@ -159,7 +159,7 @@ def _identity(setup: Setup, folders: Sequence[Path], in_sweep: bool) -> Identity
     data_hash = setup.dataset.digest[:12]
     weights_hash = setup.weights.digest[:12] if setup.weights else None
     code = code_version()
-    own = {name: source_digest(name, folders) for name in _users_names(plain)}
+    own = {name: source_digest(name, folders) for name in users_names(plain)}
     parts = [plain, threads, data_hash, weights_hash, code, own]
     return Identity(
         run_id=configuration.digest(parts),
@@ -171,7 +171,7 @@ def _identity(setup: Setup, folders: Sequence[Path], in_sweep: bool) -> Identity
     )
 
 
-def _users_names(plain: Mapping[str, Any]) -> list[str]:
+def users_names(plain: Mapping[str, Any]) -> list[str]:
     """Return the ``module:function`` names in a configuration."""
     names = [node["name"] for node in plain.values() if isinstance(node, dict) and "name" in node]
     names += plain["network"]["activations"] or []

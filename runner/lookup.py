@@ -190,7 +190,7 @@ def _module(field: str, name: str, folders: Sequence[Path]) -> ModuleType:
         raise BadInput(field, "module:function", name)
     try:
         for folder in folders:
-            file = folder.joinpath(*path.split(".")).with_suffix(".py")
+            file = module_file(name, folder)
             if file.is_file():
                 return _import_file(path, file, folder)
         return importlib.import_module(path)
@@ -202,6 +202,11 @@ def _module(field: str, name: str, folders: Sequence[Path]) -> ModuleType:
     except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}"
         raise BadInput(field, f"a module {path} that can be imported", reason) from error
+
+
+def module_file(name: str, folder: Path) -> Path:
+    """Return the file that a ``module:function`` of a folder would be in."""
+    return folder.joinpath(*name.partition(":")[0].split(".")).with_suffix(".py")
 
 
 def _import_file(path: str, file: Path, folder: Path) -> ModuleType:

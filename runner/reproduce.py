@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
 from hydra.types import RunMode
 
 from runner import agreement, job
@@ -20,13 +19,12 @@ from runner.compose.recorded import Origin, origin, read_config
 from runner.compose.safety import leaves
 from runner.config import Config, digest, identity
 from runner.environment import describe
-from runner.lookup import BadInput, did_you_mean, one_of, shortened
+from runner.lookup import BadInput, did_you_mean, module_file, one_of, shortened
 from runner.tables import store, strict
 from runner.tasks.records import Progress, no_progress
 from runner.tasks.setup import load_once
 
 PLACES = ("data_dir", "dataset.path", "weights.path")  # where files are is no part of a run
-PASSING = ("sweep", "output_dir")  # of a configuration: what says nothing of one run
 ENVIRONMENT = ("cpu", "platform", "python", "versions", "arithmetic")
 NAMED = ("data_hash", "weights_hash", "code_version", "threads")
 RECORD: dict[str, Any] = {
@@ -40,6 +38,7 @@ def reproduce(
     places: Mapping[str, str] | None = None,
     *,
     config_dir: str | Path | None = None,
+    own_code: bool = False,
     allow_changes: bool = False,
     strict_times: bool = False,
     progress: Progress = no_progress,
@@ -48,19 +47,22 @@ def reproduce(
 
     It is run in the folder that it was started in, where that is still there, and writes into
     a temporary one. Where configuration, data or weights have changed it would be another run,
-    and is not done unless ``allow_changes``.
+    and is not done unless ``allow_changes``. Code that only the record names is not run: it may
+    be a stranger's.
 
     Parameters
     ----------
     folder : of a single run, or of a job of a sweep.
     places : where data and weights are now, by `PLACES`.
-    config_dir : where the folder of the user's own choices is now.
+    config_dir : where the folder of the user's own choices is now; its modules may be run.
+    own_code : whether any ``module:function`` of the record may be run.
     strict_times : whether a time outside its interval means that it is not reproduced.
 
     Raises
     ------
     BadInput
-        When the folder is not that of a run that has ended.
+        When the folder is not that of a run that has ended, or code would have to be run
+        that may not be.
     """
     place = Path(folder).resolve()
     check_folder(place, folder)
@@ -69,15 +71,18 @@ def reproduce(
     if record is None:
         return found
     moved = {key: str(Path(path).absolute()) for key, path in checked(places or {}).items()}
-    own = None if config_dir is None else str(Path(config_dir).absolute())
+    named = None if config_dir is None else Path(config_dir).absolute()
     try:
         started = origin(place)
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         found.same.append(broken(".hydra", error))
         return found
-    started = started._replace(config_dir=own or started.config_dir)
-    with within(started.cwd):
-        again(found, record, started, moved, progress)
+    if named is not None:
+        started = started._replace(config_dir=str(named))
+    with within(started.cwd, imports=own_code):
+        config = check_configuration(found, record, started)
+        if config is not None and (own_code or may_run(found, config, started, named)):
+            again(found, record, config, started, moved, progress)
     return found
 
 
@@ -141,28 +146,50 @@ def broken(what: str, error: Exception) -> Finding:
 
 
 @contextlib.contextmanager
-def within(folder: Path) -> Iterator[None]:
-    """Work in a folder, from which modules can be imported; here, where it is no more."""
-    with contextlib.ExitStack() as stack:
-        if folder.is_dir():
-            stack.enter_context(contextlib.chdir(folder))
-            if str(folder) not in sys.path:
-                sys.path.append(str(folder))
-                stack.callback(sys.path.remove, str(folder))
-        yield
+def within(folder: Path, *, imports: bool) -> Iterator[None]:
+    """Work in a folder; here, where it is no more.
+
+    Modules are not imported from it (a relative import path would follow) unless ``imports``.
+    """
+    before = sys.path[:]
+    sys.path[:] = [str(Path(entry).absolute()) for entry in before]
+    with contextlib.chdir(folder if folder.is_dir() else "."):
+        if imports:
+            sys.path.append(str(Path.cwd()))
+        try:
+            yield
+        finally:
+            sys.path[:] = before
+
+
+def may_run(found: Reproduction, config: Config, started: Origin, named: Path | None) -> bool:
+    """Whether all code is the program's, or of a folder that the user has named.
+
+    Raises
+    ------
+    BadInput
+        When it is not, and nothing else keeps the run from being done again.
+    """
+    for name in job.users_names(identity(config)):
+        if named is not None and module_file(name, named).is_file():
+            continue
+        if found.changed and found.changed[0].what == "configuration" and not found.allow_changes:
+            return False
+        expected = f"the folder of {name}, which the record names"
+        hint = f"--own-code runs it, of {started.config_dir or started.cwd}"
+        raise BadInput("--config-dir", expected, named or "none", where="reproduce", hint=hint)
+    return True
 
 
 def again(
     found: Reproduction,
     record: Mapping[str, Any],
+    config: Config,
     started: Origin,
     moved: Mapping[str, str],
     progress: Progress,
 ) -> None:
     """Check what a run was made of, and run it again if it is the same or changes are allowed."""
-    config = check_configuration(found, record, started)
-    if config is None:
-        return
     for key, path in moved.items():
         node, _, name = key.rpartition(".")
         setattr(getattr(config, node) if node else config, name, path)
@@ -247,7 +274,7 @@ def composed(started: Origin) -> Config:
 def differences(then: Config, now: Config) -> list[tuple[str, str, str]]:
     """Return the keys of two configurations that differ, with their values."""
     sides = [dict(leaves(dataclasses.asdict(config))) for config in (then, now)]
-    keys = [key for key in dict.fromkeys([*sides[0], *sides[1]]) if not key.startswith(PASSING)]
+    keys = dict.fromkeys([*sides[0], *sides[1]])
     values = [(key, *(shown(side, key) for side in sides)) for key in keys]
     return [(key, one, two) for key, one, two in values if one != two]
 

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,10 @@ import yaml
 import runner
 from runner import agreement, app, job
 from runner.cli import main
+from runner.compose.recorded import read_config
+from runner.config import digest, identity
 from runner.reproduce import reproduce
+from runner.tables import store
 from runner.weights import PRETRAINED
 
 DIGITS = ["task=training", "dataset=digits", "dataset.limit=200", "epochs=2"]
@@ -107,6 +111,20 @@ def test_jobs_of_a_sweep_hold_with_the_threads_they_had(here, capsys):
     assert "threads 2 2 as recorded" in lines(capsys)
 
 
+def test_a_training_that_was_interrupted_and_resumed_holds(here, capsys):
+    def interrupt(done, total, what):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    words = ["epochs=3", "training.checkpoint_every=1", "training.validation=20"]
+    with pytest.raises(KeyboardInterrupt):
+        app.run([*DIGITS, *words, "figures=none"], progress=interrupt)
+    (folder,) = here.glob("outputs/runs/*/*")
+    assert app.resume(folder).records.restored == 2
+    assert main(["reproduce", str(folder)]) == 0
+    assert lines(capsys)[-1] == BITS
+
+
 def test_one_that_is_copied_and_renamed_is_the_same_run(here, capsys):
     shutil.copytree(runner.run(GATE).folder, here / "kept")
     shutil.rmtree(here / "outputs")
@@ -120,10 +138,11 @@ def test_a_failed_run_fails_again(here, capsys):
     (here / "mine/task/own.yaml").write_text("name: own:own\n")
     result = runner.run(["task=own", *GATE], config_dir="mine")
     assert result.status == "failed"
-    assert main(["reproduce", str(result.folder)]) == 0
+    again = ["reproduce", str(result.folder), "--config-dir", "mine"]
+    assert main(again) == 0
     assert lines(capsys)[-1] == BITS
     (here / "mine/own.py").write_text("def own(setup, progress):\n    raise OSError('No')\n")
-    assert main(["reproduce", str(result.folder)]) == 1
+    assert main(again) == 1
     shown = lines(capsys)
     assert "line 2: error: OSError: no -> OSError: No" in shown[-2]
     assert shown[-1] == "NOT reproduced: 1 of 2 files differ; changed: modules"
@@ -151,28 +170,30 @@ def leaky(mine, monkeypatch, here):
     return folder
 
 
-def test_with_ones_own_module_from_elsewhere(leaky, capsys):
-    assert main(["reproduce", str(leaky)]) == 0
+@pytest.mark.parametrize("words", [["--own-code"], ["--config-dir", "project/mine"]])
+def test_with_ones_own_module_from_elsewhere(words, leaky, capsys):
+    assert main(["reproduce", str(leaky), *words]) == 0
     assert lines(capsys)[-1] == BITS
 
 
 def test_a_changed_module_is_named_and_numbers_are_said(leaky, mine, capsys):
     with (mine / "mine/own.py").open("a") as file:
         file.write("# one more line\n")
-    assert main(["reproduce", str(leaky)]) == 1
+    again = ["reproduce", str(leaky), "--own-code"]
+    assert main(again) == 1
     shown = lines(capsys)
     assert shown[-2].endswith(": a module of your own has changed")
     assert shown[-1] == (
         "NOT reproduced: the numbers are equal bit by bit; changed: modules; "
         "--allow-changes lets it pass"
     )
-    assert main(["reproduce", str(leaky), "--allow-changes"]) == 0
+    assert main([*again, "--allow-changes"]) == 0
     assert lines(capsys)[-1] == f"{BITS}; changed: modules"
 
 
 def test_a_changed_file_of_choices_is_named(leaky, mine, capsys):
     replace(mine / "mine/activation/leak.yaml", "0.5", "0.25")
-    assert main(["reproduce", str(leaky)]) == 1
+    assert main(["reproduce", str(leaky), "--own-code"]) == 1
     shown = lines(capsys)
     assert shown[-2].endswith(": .hydra or a file of choices: activation.params.slope: 0.5 -> 0.25")
     assert "equal bit by bit; changed: choices; " in shown[-1]  # run as recorded
@@ -180,7 +201,7 @@ def test_a_changed_file_of_choices_is_named(leaky, mine, capsys):
 
 def test_a_folder_of_choices_that_has_moved(leaky, mine, capsys):
     (mine / "mine").rename(mine / "yours")
-    assert main(["reproduce", str(leaky)]) == 1
+    assert main(["reproduce", str(leaky), "--own-code"]) == 1
     shown = lines(capsys)
     assert f"none at {mine}/mine; say where it is: --config-dir DIR" in shown[-3]
     assert main(["reproduce", str(leaky), "--config-dir", str(mine / "yours")]) == 0
@@ -193,9 +214,45 @@ def test_a_module_of_the_folder_that_it_was_started_in(mine, here):
     command = [sys.executable, "-m", "runner", "activation=leak", *GATE, "--config-dir", "mine"]
     subprocess.run(command, cwd=mine, check=True, capture_output=True)
     (folder,) = mine.glob("outputs/runs/*/*")
-    assert reproduce(folder).holds
-    assert str(mine) not in sys.path
+    before = sys.path[:]
+    with pytest.raises(runner.BadInput, match=r"--own-code runs it, of .*mine"):
+        reproduce(folder, config_dir=mine / "mine")
+    assert reproduce(folder, own_code=True).holds
+    assert sys.path == before
     assert Path.cwd() == here
+
+
+STRANGERS = {"activation": "subprocess:getoutput", "network": "os:system", "task": "trap:spring"}
+
+
+@pytest.mark.parametrize("node", STRANGERS)
+def test_a_strangers_record_runs_no_code_of_its_own(node, run, here, monkeypatch, capsys):
+    (run / "trap.py").write_text("from pathlib import Path\nPath('sprung').touch()\n")
+    path = run / ".hydra/config.yaml"
+    tree = yaml.safe_load(path.read_text())
+    if node == "network":
+        tree["network"] |= {"hidden": [2], "activations": [STRANGERS[node]]}
+    else:
+        tree[node] = {"name": STRANGERS[node], "params": {"cmd": "touch sprung"}}
+    path.write_text(yaml.safe_dump(tree))
+    forged = {"config_hash": digest(identity(read_config(run)))}
+    record = json.loads((run / "run.json").read_text())
+    replace(run / "results.csv", record["config_hash"], forged["config_hash"])
+    monkeypatch.setattr(sys, "path", ["", *sys.path])  # as in a notebook
+    hydra = run / ".hydra/hydra.yaml"
+    hydra.write_text(re.sub("    cwd: .*", f"    cwd: {run}", hydra.read_text()))
+    assert main(["reproduce", "run"]) == 1  # the file of results is damaged
+    monkeypatch.setattr(store, "damaged", lambda place, record: [])
+    assert main(["reproduce", "run"]) == 1  # a configuration of another hash
+    (run / "run.json").write_text(json.dumps(record | forged) + "\n")
+    capsys.readouterr()
+    refused(
+        ["run"],
+        f"reproduce: --config-dir: expected the folder of {STRANGERS[node]}, which the record "
+        f"names, got none; --own-code runs it, of {run}",
+        capsys,
+    )
+    assert not [*here.rglob("sprung")]
 
 
 # Relative paths, and what is needed where they lead nowhere
@@ -306,6 +363,7 @@ CHANGES = {
     "seed": ("config.yaml", "seed: 3", "seed: 4", "configuration", "seed: 3 -> 4"),
     "lr": ("config.yaml", "lr: 0.1", "lr: 0.2", "configuration", "optimizer.params.lr: 0.1 -> 0.2"),
     "words": ("overrides.yaml", "seed=3", "seed=5", "choices", "seed: 3 -> 5"),
+    "output": ("config.yaml", "max_runs: 100000", "max_runs: 100001", "choices", "sweep.max_runs"),
     "threads": ("config.yaml", "threads: null", "threads: 2", "threads", ""),
     "expect": ("config.yaml", "expect: {}", "expect: {n: 5}", "choices", "expect.n: 5 -> none"),
     "key": ("config.yaml", "epochs:", "epocha:", "configuration", "expected a key"),
@@ -357,6 +415,15 @@ def test_a_changed_hash_is_named(name, run, capsys):
     )
 
 
+def test_files_that_the_record_leaves_out_are_missed(run, capsys):
+    record = json.loads((run / "run.json").read_text())
+    del record["files"]["accuracy.csv"]
+    (run / "run.json").write_text(json.dumps(record) + "\n")
+    assert main(["reproduce", "run"]) == 1
+    shown = lines(capsys)
+    assert shown[-2] == "accuracy.csv: expected not recorded, got written: no checksum of it"
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]\n", "{}\n", '{"run_id": 3}\n', "\ud800"])
 def test_a_record_that_is_none(text, run, capsys):
     (run / "run.json").write_bytes(text.encode(errors="surrogatepass"))
@@ -365,11 +432,10 @@ def test_a_record_that_is_none(text, run, capsys):
 
 
 def meaning(content):
-    """A configuration, without what says nothing of one run; None where there is none."""
+    """A configuration; None where there is none."""
     try:
-        tree = yaml.safe_load(content)
-        return {key: node for key, node in tree.items() if key not in ("sweep", "output_dir")}
-    except (yaml.YAMLError, ValueError, AttributeError):
+        return yaml.safe_load(content)
+    except (yaml.YAMLError, ValueError):
         return None
 
 
@@ -591,6 +657,14 @@ def refused(words, message, capsys):
     assert main(["reproduce", *words]) == 2
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", f"error: {message}\n")
+
+
+def test_a_record_that_grows_without_bound_is_not_read(run, capsys):
+    levels = [f"&a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    bomb = "\n".join(["x: [&a0 boom]", *(f"x{n}: {one}" for n, one in enumerate(levels))])
+    (run / ".hydra/hydra.yaml").write_text(f"{bomb}\nhydra:\n  overrides:\n    hydra: [*a11]\n")
+    assert main(["reproduce", "run"]) == 1
+    assert "expected values, got references to others" in lines(capsys)[-2]
 
 
 def test_what_is_no_run(here, run, capsys):

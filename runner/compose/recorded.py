@@ -4,13 +4,12 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from runner.compose.composition import plain, to_config
 from runner.compose.safety import check_values, count_values
 from runner.config import Config
-from runner.tables.strict import read_text
+from runner.tables.strict import read_text, read_yaml
 
 
 class Origin(NamedTuple):
@@ -35,12 +34,12 @@ def origin(folder: Path) -> Origin:
 
     Raises
     ------
-    OSError, ValueError, KeyError, TypeError, yaml.YAMLError
+    OSError, ValueError, KeyError, TypeError
         When that is not recorded, or not as the program does it.
     """
     recorded = folder / ".hydra"
-    words = yaml.safe_load((recorded / "overrides.yaml").read_bytes())
-    hydra = yaml.safe_load((recorded / "hydra.yaml").read_bytes())["hydra"]
+    words = read_yaml(recorded / "overrides.yaml")
+    hydra = read_yaml(recorded / "hydra.yaml")["hydra"]
     words += [
         word for word in hydra["overrides"]["hydra"] if not str(word).startswith("hydra.mode=")
     ]
