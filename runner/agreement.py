@@ -103,11 +103,6 @@ def numbers(
     files : names of what the recorded run has written.
     tolerance : relative to the largest number of an array, and in tables absolute below 1; None
         for equal bits. Whole numbers and words are equal in any case.
-
-    Raises
-    ------
-    ValueError
-        For a file that is damaged.
     """
     written = sorted(path.name for path in again.iterdir())
     for name in dict.fromkeys([*files, *written]):
@@ -119,7 +114,12 @@ def numbers(
         if not (again / name).exists():
             yield Finding(name, "written", "not written", False)
             continue
-        count, differing = COMPARED[Path(name).suffix](recorded / name, again / name, tolerance)
+        compare = COMPARED[Path(name).suffix]
+        try:
+            count, differing = compare(recorded / name, again / name, tolerance)
+        except ValueError as error:
+            yield Finding(name, "readable", "not", False, str(error))
+            continue
         others = f"; {len(differing) - 1} more" if len(differing) > 1 else ""
         note = f"{differing[0]}{others}" if differing else ""
         same = "equal" if tolerance is None else "equal within rounding"

@@ -216,7 +216,10 @@ def again(
         files = list(record["files"])
         found.numbers = list(agreement.numbers(found.folder, place, files, tolerance))
         if result.status == record["status"] == "completed":
-            found.times = list(agreement.times(found.folder, place))
+            try:
+                found.times = list(agreement.times(found.folder, place))
+            except ValueError as error:
+                found.same.append(broken("timing.csv", error))
 
 
 def check_configuration(
