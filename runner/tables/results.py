@@ -2,10 +2,12 @@
 
 import difflib
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +98,27 @@ class Results:
         return strict.read_configuration(path) if path else {}
 
     def file(self, row: Row, name: str) -> Path | None:
-        """Return a file of a row's run, None where it is not there."""
+        """Return a file of a row's run, None where it is not there.
+
+        Raises
+        ------
+        ValueError
+            Where it lies elsewhere: what is read is shown, and may be passed on.
+        """
         if self.folder is None:
             return None
         job = store.job_folder(row["run_id"]) if self.sweep else ""
         path = Path(self.folder, job, name)
-        return path if path.exists() else None
+        if not path.exists():
+            return None
+        if not os.path.realpath(path).startswith(self.root):
+            raise ValueError(f"{path}: expected a file below {self.folder}, got one elsewhere")
+        return path
+
+    @cached_property
+    def root(self) -> str:
+        """The folder without links, and what divides it from what is in it."""
+        return os.path.realpath(self.folder or ".").rstrip(os.sep) + os.sep
 
 
 def read_results(given: str) -> Results:

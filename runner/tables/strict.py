@@ -157,9 +157,10 @@ def check_column(
 
 def read_json(path: Path) -> Any:
     """Return what a JSON file holds."""
+    content = read_bytes(path)
     try:
-        return json.loads(read_bytes(path))
-    except (UnicodeDecodeError, RecursionError, json.JSONDecodeError) as error:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:  # a number may have too many digits
         line = getattr(error, "lineno", 1)
         raise ValueError(f"{path}: line {line}: expected JSON, got {error}") from None
 
@@ -180,13 +181,15 @@ def read_yaml(path: Path) -> Any:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is ten times as fast
+    text = read_text(path)
     try:
-        text = read_text(path)
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, loader)):
-            raise ValueError(f"{path}: expected values, got references to others")
-        return yaml.load(text, loader)
-    except (yaml.YAMLError, RecursionError) as error:
+        referring = any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, loader))
+        tree = None if referring else yaml.load(text, loader)
+    except Exception as error:  # the makers of numbers, dates and truths raise nearly anything
         raise ValueError(f"{path}: expected YAML, got {type(error).__name__}") from None
+    if referring:
+        raise ValueError(f"{path}: expected values, got references to others")
+    return tree
 
 
 def leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:

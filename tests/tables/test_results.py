@@ -165,3 +165,36 @@ def test_a_sweep_is_read_with_its_plan(tmp_path):
     (tmp_path / "jobs" / "b").mkdir(parents=True)
     (tmp_path / "jobs" / "b" / "run.json").write_text('{"environment": {"cpu": "x"}}')
     assert [table.environment(row) for row in table.rows] == [None, {"cpu": "x"}]
+
+
+def a_run(folder, run_id):
+    folder.mkdir(parents=True)
+    content = f"schema_version,run_id,status,seed\n1,{run_id},completed,0\n"
+    (folder / "results.csv").write_text(content, encoding="utf-8")
+    (folder / "plan.csv").write_text(f"run_id,seed\n{run_id},0\n", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("run_id", ["../../outside", "../../../{name}/outside"])
+def test_a_run_id_leads_nowhere_else(tmp_path, run_id):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "run.json").write_text("{}", encoding="utf-8")
+    folder = a_run(tmp_path / "sweep", run_id.format(name=tmp_path.name))
+    (folder / "jobs").mkdir()
+    table = read_results(str(folder))
+    with pytest.raises(ValueError, match=r"expected a file below .*sweep, got one elsewhere"):
+        table.environment(table.rows[0])
+
+
+def test_a_link_out_of_a_run_is_refused_and_one_to_the_run_is_not(tmp_path):
+    (tmp_path / "token.yaml").write_text("token: secret\n", encoding="utf-8")
+    folder = a_run(tmp_path / "runs" / "one", "abc")
+    (folder / "plan.csv").unlink()
+    (folder / ".hydra").mkdir()
+    (folder / "run.json").write_text('{"environment": {"cpu": "x"}}', encoding="utf-8")
+    (folder / ".hydra" / "config.yaml").symlink_to(tmp_path / "token.yaml")
+    (tmp_path / "link").symlink_to(folder, target_is_directory=True)
+    table = read_results(str(tmp_path / "link"))
+    assert table.environment(table.rows[0]) == {"cpu": "x"}
+    with pytest.raises(ValueError, match=r"config\.yaml: expected a file below .*link, got one"):
+        table.configuration(table.rows[0])

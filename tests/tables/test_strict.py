@@ -62,3 +62,27 @@ def test_json_and_configurations_are_checked(tmp_path):
     path.write_text("".join(f"k{index}: 1\n" for index in range(10_002)))
     with pytest.raises(ValueError, match="expected at most 10,000 values, got more"):
         strict.read_configuration(path)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2001-99-99",
+        '!!int ""',
+        '!!timestamp "x"',
+        "9" * 5_000,
+        "!!bool x",
+        '"\\ud800"',
+        "[" * 9_999,
+    ],
+)
+def test_yaml_of_no_value_names_its_file(tmp_path, value):
+    (tmp_path / "config.yaml").write_text(f"a: {value}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"config\.yaml: expected YAML, got \w+$"):
+        strict.read_yaml(tmp_path / "config.yaml")
+
+
+def test_json_of_too_many_digits_names_its_file(tmp_path):
+    (tmp_path / "run.json").write_text("9" * 5_000, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"run\.json: line 1: expected JSON, got "):
+        strict.read_json(tmp_path / "run.json")
