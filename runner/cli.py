@@ -453,14 +453,20 @@ def report(words: Sequence[str]) -> int:
     place = Path(options.output)
     if place.is_dir():
         raise BadInput("-o", "a file", f"the folder {place}", where="report")
+    if place.suffix.lower() not in (".html", ".htm"):  # the table after -o would be lost
+        raise BadInput("-o", "a name that ends in .html", str(place), where="report")
 
     from runner.report.page import report as page
     from runner.tables.results import read_results
     from runner.tables.store import write_bytes
 
     with unusable("report"):
-        content = page([read_results(given) for given in options.tables]).encode()
-    write_bytes(place, content)
+        text = page([read_results(given) for given in options.tables])
+    content = text.encode(errors="replace")  # a path may have bytes that are no text
+    try:
+        write_bytes(place, content)
+    except OSError as error:
+        raise BadInput("-o", "a file to write", error.strerror, where="report") from error
     print(f"{place}: {len(content):,} bytes")
     return 0
 

@@ -1,5 +1,6 @@
 """The sections about one run: what it learned, what it confused, its network, its times."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ from runner.report.page.network import network
 from runner.report.page.samples import decisions, galleries
 from runner.tables.columns import RESULTS
 from runner.tables.results import Results, number
-from runner.tables.strict import Row
+from runner.tables.strict import Row, read_bytes
 from runner.tables.summarize import statistics
 
 CLASSES = 30  # of a confusion matrix that can be read
@@ -30,6 +31,9 @@ LAYERS = 24  # of a network that can be drawn
 PAIRS = 10
 WHOLE = ("epoch", "updates")  # of history.csv
 EPOCHS = 400  # points of a curve
+COUNT = re.compile(r"\d{1,15}", re.ASCII)
+SIZE = re.compile(r"\b\d{1,9}\b", re.ASCII)  # of a layer, in 784-50-10
+PNG = b"\x89PNG\r\n\x1a\n"  # what a picture starts with
 FIGURE = 2**20  # bytes of a picture that the report takes over
 # Pictures of a run's folder that the report does not draw itself.
 FIGURES = ("functions", "path", "boundary", "fit", "activations", "first_layer")
@@ -164,45 +168,61 @@ def class_table(split: str, lines: Iterable[Row]) -> Table:
 def confusion(table: Results, row: Row) -> list[Any]:
     """Return the confusion matrix, and the pairs of classes that are confused most."""
     lines = table.table(row, "confusion")
+    if not lines:
+        return []
     labels = [line["true"] for line in lines]
-    try:
-        counts = {(one["true"], label): float(one[label]) for one in lines for label in labels}
-    except (KeyError, ValueError) as error:
-        path = table.file(row, "confusion.csv")
-        raise ValueError(
-            f"{path}: expected a count for each pair of classes, got {error}"
-        ) from None
+    counts = confused(table, row, lines)
     totals = {true: sum(counts[true, read] for read in labels) for true in labels}
+    made = [matrix(labels, counts, totals)] if len(labels) <= CLASSES else []
     pairs = [(-count, *pair) for pair, count in counts.items() if count and pair[0] != pair[1]]
-    made: list[Any] = []
-    if lines and len(labels) <= CLASSES:
-        rows = [
-            [text(true)]
-            + [shaded(counts[true, read], totals[true], true == read) for read in labels]
-            for true in labels
-        ]
-        caption = "True class by row, what was read by column; the shade is the share of the row"
-        numeric = frozenset(range(1, len(labels) + 1))
-        made.append(
-            Table(caption, ("true", *labels), rows, numeric=numeric, matrix=True, narrow=True)
-        )
-    if pairs:
-        worst = [
-            [text(true), text(read), whole(-count), measured(-count / totals[true])]
-            for count, true, read in sorted(pairs)[:PAIRS]
-        ]
-        heads = ("true", "read as", "samples", "share of the class")
-        made.append(Table("Confused most", heads, worst, True, frozenset((2, 3)), narrow=True))
-    elif lines:
-        made.append(Notes(["No sample was confused with another class."]))
-    return made
+    if not pairs:
+        return [*made, Notes(["No sample was confused with another class."])]
+    worst = [
+        [text(true), text(read), whole(-count), measured(-count / totals[true])]
+        for count, true, read in sorted(pairs)[:PAIRS]
+    ]
+    heads = ("true", "read as", "samples", "share of the class")
+    return [*made, Table("Confused most", heads, worst, True, frozenset((2, 3)), narrow=True)]
 
 
-def shaded(count: float, total: float, right: bool) -> Cell:
+def confused(table: Results, row: Row, lines: Sequence[Row]) -> dict[tuple[str, str], int]:
+    """Return how many samples of a class were read as another, by both.
+
+    Raises
+    ------
+    ValueError
+        Naming the file, where a class stands there twice or a count is none.
+    """
+    path = table.file(row, "confusion.csv")
+    labels = [line["true"] for line in lines]
+    if len(set(labels)) < len(labels):
+        raise ValueError(f"{path}: expected each class once, got one twice")
+    found = {(one["true"], label): one.get(label, "") for one in lines for label in labels}
+    for (true, label), count in found.items():
+        if not COUNT.fullmatch(count):
+            where = f"{path}: class {true} read as {label}"
+            raise ValueError(f"{where}: expected a count, got {count[:40]!r}")
+    return {pair: int(count) for pair, count in found.items()}
+
+
+def matrix(
+    labels: Sequence[str], counts: Mapping[tuple[str, str], int], totals: Mapping[str, int]
+) -> Table:
+    """Return the confusion matrix."""
+    rows = [
+        [text(true), *(shaded(counts[true, read], totals[true], true == read) for read in labels)]
+        for true in labels
+    ]
+    caption = "True class by row, what was read by column; the shade is the share of the row"
+    numeric = frozenset(range(1, len(labels) + 1))
+    return Table(caption, ("true", *labels), rows, numeric=numeric, matrix=True, narrow=True)
+
+
+def shaded(count: int, total: int, right: bool) -> Cell:
     """Return a count of the matrix; its shade makes what is rare visible where it is wrong."""
     share = count / total if total else 0.0
     level = share if right else min(1.0, 5 * share)
-    return Cell(f"{count:,.0f}" if count else "", count, min(9, int(10 * level)) if count else None)
+    return Cell(f"{count:,}" if count else "", count, min(9, int(10 * level)) if count else None)
 
 
 def pictures(table: Results, row: Row) -> list[Any]:
@@ -213,19 +233,27 @@ def pictures(table: Results, row: Row) -> list[Any]:
             made += galleries(decisions(table, row))
         except (ValueError, LookupError, TypeError, OSError) as error:
             made.append(Notes([f"No images are shown: {error}"]))
-    drawn = []
+    return [*made, *drawn(table, row)]
+
+
+def drawn(table: Results, row: Row) -> list[Any]:
+    """Return the pictures that a run has drawn, and which of them are not taken over."""
+    taken, left = [], []
     for name in FIGURES:
         path = table.file(row, f"figures/{name}.png")
-        if path and path.is_file() and path.stat().st_size <= FIGURE:
+        content = read_bytes(path) if path else b""
+        if content.startswith(PNG) and len(content) <= FIGURE:
             said = f"{name.replace('_', ' ')} of run {row['run_id']}, as the run drew it"
-            drawn.append(Image(png(path.read_bytes()), said, said))
-    return [*made, Pictures(drawn)] if drawn else made
+            taken.append(Image(png(content), said, said))
+        elif path:
+            left.append(f"{path} is not shown: it is no PNG file of at most {FIGURE:,} bytes.")
+    return [*([Pictures(taken)] if taken else []), *([Notes(left)] if left else [])]
 
 
 def picture(table: Results, row: Row) -> list[Any]:
     """Return the network with the shapes of all arrays met on the way forward."""
     lines = table.table(row, "shapes")
-    sizes = [int(size) for size in row.get("network", "").split("-") if size.isdecimal()]
+    sizes = [int(size) for size in SIZE.findall(row.get("network", ""))]
     made: list[Any] = []
     weights = {line["name"] for line in lines}
     if {"W1", f"W{len(sizes) - 1}"} <= weights and 2 <= len(sizes) <= LAYERS:
