@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import json
+import os
 import re
 import shutil
 import time
@@ -18,7 +19,7 @@ from PIL import Image
 
 from runner.cli import main
 from runner.data import DATASETS
-from runner.report.page import report
+from runner.report.page import ranking, report
 from runner.report.page.document import embedded
 from runner.report.page.network import network
 from runner.report.page.samples import gray
@@ -92,12 +93,12 @@ def test_a_sweep_shows_everything(sizes, read):
 
 def test_charts_have_the_numbers_of_the_tables(sizes):
     chart = specs(page(sizes))[0]
-    ranking = rank(read_results(str(sizes)), metrics=["accuracy"])
+    ranked = rank(read_results(str(sizes)), metrics=["accuracy"])
     points = chart["data"]["values"]
-    assert [point["value"] for point in points] == [one.mean for one in ranking.summaries]
-    assert [point["low"] for point in points] == [max(0, one.low) for one in ranking.summaries]
-    assert [point["high"] for point in points] == [min(1, one.high) for one in ranking.summaries]
-    assert points[0]["name"] == ", ".join(ranking.summaries[0].keys.values())
+    assert [point["value"] for point in points] == [one.mean for one in ranked.summaries]
+    assert [point["low"] for point in points] == [max(0, one.low) for one in ranked.summaries]
+    assert [point["high"] for point in points] == [min(1, one.high) for one in ranked.summaries]
+    assert points[0]["name"] == ", ".join(ranked.summaries[0].keys.values())
 
 
 def test_a_single_run_has_the_interval_of_its_samples(single, read):
@@ -262,6 +263,8 @@ MISTAKES = {
     "of a run or of a sweep, got no results.csv",
     ("report", "http://x/y", "-o", "a.html"): "error: report: http://x/y: expected a local file",
     ("report", "{sizes}", "-o", "{sizes}"): "error: report: -o: expected a file, got the folder",
+    ("report", "{sizes}", "-o", "{sizes}/plan.csv"): "error: report: -o: expected a name that ends",
+    ("report", "{sizes}", "-o", "{sizes}/plan.csv/a.html"): "error: report: -o: expected a file to",
     ("report", "{sizes}/summary.csv", "-o", "a.html"): "error: report: {sizes}/summary.csv: line 1",
 }
 
@@ -297,6 +300,7 @@ def test_a_table_that_says_little(tmp_path, write):
     parsed = page(tmp_path / "a.csv")
     assert "0.9200" in parsed.text()
     assert "not recorded" in parsed.text()
+    assert "95 %: " not in parsed.text()
     write(tmp_path / "a.csv", [row | {"accuracy": ""} for row in rows])
     assert titles(page(tmp_path / "a.csv")) == ["At a glance", "Runs", "Run a0", "Configuration"]
 
@@ -304,12 +308,17 @@ def test_a_table_that_says_little(tmp_path, write):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("confusion.csv", "true,0\n0,many\n", "confusion.csv: expected a count for each pair"),
-        ("confusion.csv", "true,0\n7,1\n", "confusion.csv: expected a count for each pair"),
+        ("confusion.csv", "true,0\n0,many\n", "confusion.csv: class 0 read as 0: expected a count"),
+        ("confusion.csv", "true,0\n7,1\n", "confusion.csv: class 7 read as 7: expected a count"),
         ("shapes.csv", "name\nx\n", "shapes.csv: line 1: expected a column shape, got none"),
         ("accuracy.csv", "split,class,n\ntest,0,x\n", "accuracy.csv: line 2: n: expected a whole"),
         ("run.json", "{", "run.json: line 1: expected JSON"),
         (".hydra/config.yaml", "a: [\n", "config.yaml: expected YAML"),
+        *(
+            ("confusion.csv", f"true,0,1\n0,5,{count}\n1,0,1\n", "0 read as 1: expected a count")
+            for count in ("-5", "nan", "inf", "1_0")
+        ),
+        ("confusion.csv", "true,0,1\n0,5,1\n0,0,1\n", "expected each class once"),
     ],
 )
 def test_a_damaged_file_is_named(single, tmp_path, capsys, name, content, message):
@@ -326,6 +335,38 @@ def test_settings_that_are_none_and_damaged_predictions_cost_the_pictures_alone(
     assert "No images are shown" in page(folder).text()
     (folder / "predictions.npz").write_bytes(b"PK")
     assert "predictions.npz: expected labels t and decisions predicted" in page(folder).text()
+
+
+def test_only_pictures_are_taken_over_from_a_run(single, tmp_path):
+    folder = shutil.copytree(single("descent"), tmp_path / "run")
+    (folder / "figures" / "path.png").write_text("-----BEGIN PRIVATE KEY-----", encoding="utf-8")
+    parsed = page(folder)
+    assert "path.png is not shown: it is no PNG file" in parsed.text()
+    assert not any(found["alt"].startswith("path") for found in parsed.of("img"))
+
+
+def test_a_path_that_is_no_text_and_a_table_that_comes_twice(sizes, tmp_path):
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    shutil.copytree(sizes, folder)
+    assert main(["report", folder, folder, "-o", str(tmp_path / "a.html")]) == 0
+    parsed = Page((tmp_path / "a.html").read_text(encoding="utf-8"))
+    assert any("/caf?" in title for title in titles(parsed))
+    links = [given["href"] for given in parsed.of("a")]
+    assert len(links) == len(set(links))
+    assert set(links) <= {f"#{given['id']}" for _, given in parsed.attributes if "id" in given}
+
+
+def test_a_curve_says_of_how_many_replicates_it_is_the_mean(sizes, monkeypatch):
+    assert "The mean over the replicates, and" in page(sizes).text()
+    monkeypatch.setattr(ranking, "SEEDS", 2)
+    assert "The mean over the first 2 replicates, and" in page(sizes).text()
+
+
+def test_intervals_are_drawn_where_values_can_lie():
+    assert ranking.possible("accuracy", 0.9, -0.1, 1.2) == {"low": 0.0, "high": 1.0}
+    assert ranking.possible("fit_seconds", 2.0, -1.0, 5.0) == {"low": 0.0, "high": 5.0}
+    assert ranking.possible("test_loss", -3.0, -4.0, -2.0) == {"low": -4.0, "high": -2.0}
+    assert ranking.possible("accuracy", 0.9, None, None) == {"low": None, "high": None}
 
 
 def test_an_image_is_a_png_that_others_read():

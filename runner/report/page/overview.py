@@ -69,7 +69,7 @@ def glance(tables: Sequence[Results]) -> Section:
         rows = [row for table in tables if (row := best(table, name))]
         sign = -1.0 if METRICS[name].more else 1.0
         row = min(rows, key=lambda row: sign * float(row[name]))
-        about = f"95 %: {ends(row)}" if name == "accuracy" else f"run {row['run_id']}"
+        about = (name == "accuracy" and ends(row)) or f"run {row['run_id']}"
         value = f"{words.short(number(row, name))} {UNITS[name]}".strip()
         items.append((f"best {name}", value, about))
     environments = [table.environment(shown(table)[0]) or {} for table in tables]
@@ -80,8 +80,9 @@ def glance(tables: Sequence[Results]) -> Section:
 
 
 def ends(row: Row) -> str:
-    """Return the interval of a run's accuracy in words."""
-    return " to ".join(words.short(number(row, f"accuracy_{end}")) for end in ("low", "high"))
+    """Return the interval of a run's accuracy in words, nothing where it has none."""
+    low, high = (number(row, f"accuracy_{end}") for end in ("low", "high"))
+    return "" if None in (low, high) else f"95 %: {words.short(low)} to {words.short(high)}"
 
 
 def comparison_section(tables: Sequence[Results]) -> Section | None:

@@ -67,7 +67,7 @@ def ranking_chart(ranking: Ranking, groups: Mapping[Values, Sequence[Row]]) -> C
     """Return the chart of a ranking, coloured by a key of few values."""
     key, metric = telling(ranking), metric_of(ranking)
     points = [
-        {"name": named(one), "place": place, "group": one.keys.get(key, "")} | interval(one, groups)
+        {"name": named(one), "place": place, "group": group(one, key)} | interval(one, groups)
         for place, one in enumerate(ranking.summaries, start=1)
         if one.mean is not None
     ]
@@ -87,6 +87,11 @@ def telling(ranking: Ranking) -> str:
     return ""
 
 
+def group(one: Summary, key: str) -> str:
+    """Return the value of the key that colours a configuration."""
+    return one.keys.get(key, "") or "none"
+
+
 def named(one: Summary) -> str:
     """Return a configuration in words."""
     return ", ".join(value or "none" for value in one.keys.values()) or "all runs"
@@ -98,15 +103,16 @@ def interval(one: Summary, groups: Mapping[Values, Sequence[Row]]) -> dict[str, 
     if one.n == 1 and one.metric == "accuracy":
         (row,) = valued(groups[tuple(one.keys.values())], "accuracy")
         low, high = number(row, "accuracy_low"), number(row, "accuracy_high")
-    return {"value": one.mean, **possible(one.metric, low, high)}
+    return {"value": one.mean, **possible(one.metric, one.mean, low, high)}
 
 
-def possible(metric: str, low: float | None, high: float | None) -> Point:
+def possible(metric: str, mean: float | None, low: float | None, high: float | None) -> Point:
     """Return the part of an interval in which values can lie, as it is drawn.
 
     Of few replicates, Student's t gives ends below 0 and beyond 1; tables have them in full.
+    Only a loss of the user's own can have a mean below 0.
     """
-    least = None if low is None else max(low, 0.0)
+    least = low if low is None or (mean or 0.0) < 0 else max(low, 0.0)
     most = high if high is None or not metric.endswith("accuracy") else min(high, 1.0)
     return {"low": least, "high": most}
 
@@ -141,9 +147,9 @@ def trade_off(found: Sequence[Ranked]) -> Chart | None:
         for one in values.summaries:
             cost = costs[tuple(one.keys.values())]
             if one.mean is not None and cost.mean is not None:
-                group = table.name if len(alike) > 1 else one.keys.get(key, "")
+                colour = table.name if len(alike) > 1 else group(one, key)
                 ends = both_ends(interval(cost, groups), interval(one, groups))
-                points.append({"name": named(one), "group": group, **ends})
+                points.append({"name": named(one), "group": colour, **ends})
     grouped_by = "table" if len(alike) > 1 else telling(alike[0].rankings[0])
     return charts.trade_off(metrics[1], metrics[0], points, grouped_by) if points[1:] else None
 
@@ -170,6 +176,8 @@ def learning_section(found: Sequence[Ranked]) -> Section | None:
         if points:
             title = f"{column} by epoch, the best configurations of {table.name}"
             about = "The mean over the replicates, and its 95 % interval."
+            if max(one.n for one in ranking.summaries[:CURVES]) > SEEDS:
+                about = f"The mean over the first {SEEDS} replicates, and its 95 % interval."
             blocks += [charts.curves(title, column, points, about), curve_table(title, points)]
     return Section("Learning", blocks) if blocks else None
 
@@ -195,6 +203,6 @@ def mean_curve(table: Results, rows: Sequence[Row], column: str, name: str) -> l
     made = []
     for epoch, seen in sorted(values.items()):
         over = statistics(seen)
-        ends = possible(column, over["low"], over["high"])
+        ends = possible(column, over["mean"], over["low"], over["high"])
         made.append({"epoch": epoch, "value": over["mean"], "series": name, **ends})
     return made

@@ -75,16 +75,17 @@ function sort(table, column) {
   body.append(...rows);
 }
 
-// A term is key=value, key<number or key>number where there is such a column, else a word.
+// A term is key=value, key<number, key<=number, ... where there is such a column, else a word.
 function term(text, names) {
-  const parts = /^(.+?)(=|<|>)(.*)$/.exec(text);
+  const parts = /^(.+?)(<=|>=|=|<|>)(.*)$/.exec(text);
   const column = parts ? names.indexOf(parts[1].toLowerCase()) : -1;
   if (column < 0) return (row) => row.textContent.toLowerCase().includes(text);
   const [, , sign, value] = parts;
   return (row) => {
     const cell = row.cells[column], number = Number(cell.dataset.v ?? NaN);
     if (sign === "=") return cell.textContent.toLowerCase() === value || (value !== "" && number === Number(value));
-    return sign === "<" ? number < Number(value) : number > Number(value);
+    const at = sign.length > 1 && number === Number(value);
+    return at || (sign[0] === "<" ? number < Number(value) : number > Number(value));
   };
 }
 
