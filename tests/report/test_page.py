@@ -407,6 +407,13 @@ def contrast(a, b):
     return (max(lights) + 0.05) / (min(lights) + 0.05)
 
 
+def over(shade, share, back):
+    """Return the colour of a shade that lets so much of what is behind it through."""
+    behind = (int(back[i : i + 2], 16) for i in (1, 3, 5))
+    mixed = (share * a + (1 - share) * b for a, b in zip(shade, behind, strict=True))
+    return "#" + "".join(f"{round(part):02x}" for part in mixed)
+
+
 def test_colours_can_be_told_from_what_is_behind_them():
     style = (files("runner.report.page") / "style.css").read_text()
     for block in re.findall(r":root \{(.*?)\}", style, re.DOTALL):
@@ -418,3 +425,6 @@ def test_colours_can_be_told_from_what_is_behind_them():
                 assert contrast(colours[name], colours[back]) >= 4.5, (name, back)
         for index in range(8):
             assert contrast(colours[f"c{index}"], colours["card"]) >= 3
+        shade = [int(part) for part in re.search(r"--shade: ([\d, ]+);", block)[1].split(",")]
+        for share in re.findall(r"var\(--shade\), ([.\d]+)\)", style):
+            assert contrast(colours["ink"], over(shade, float(share), colours["card"])) >= 4.5

@@ -29,6 +29,7 @@ from runner.tables.summarize import statistics
 CLASSES = 30  # of a confusion matrix that can be read
 LAYERS = 24  # of a network that can be drawn
 PAIRS = 10
+WRONG = 5  # times as dark: what is rare must be seen
 WHOLE = ("epoch", "updates")  # of history.csv
 EPOCHS = 400  # points of a curve
 COUNT = re.compile(r"\d{1,15}", re.ASCII)
@@ -213,15 +214,16 @@ def matrix(
         [text(true), *(shaded(counts[true, read], totals[true], true == read) for read in labels)]
         for true in labels
     ]
-    caption = "True class by row, what was read by column; the shade is the share of the row"
+    caption = "True class by row, what was read by column; the shade is the share of the row, "
+    caption += f"{WRONG} times as dark where it is wrong"
     numeric = frozenset(range(1, len(labels) + 1))
     return Table(caption, ("true", *labels), rows, numeric=numeric, matrix=True, narrow=True)
 
 
 def shaded(count: int, total: int, right: bool) -> Cell:
-    """Return a count of the matrix; its shade makes what is rare visible where it is wrong."""
+    """Return a count of the matrix; its shade is its share of the class."""
     share = count / total if total else 0.0
-    level = share if right else min(1.0, 5 * share)
+    level = share if right else min(1.0, WRONG * share)
     return Cell(f"{count:,}" if count else "", count, min(9, int(10 * level)) if count else None)
 
 
