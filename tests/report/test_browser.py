@@ -217,7 +217,9 @@ def test_a_thousand_rows_sort_and_filter(browser, reports):
     table.find_elements("css selector", "thead button")[place].click()
     values = [float(value) for value in column(browser, table, place)]
     assert values == sorted(values)
-    block.find_element("css selector", "input").send_keys("optimizer.params.lr<0.1")
+    field = block.find_element("css selector", "input")
+    browser.execute_script("arguments[0].value = 'optimizer.params.lr<0.'", field)
+    field.send_keys("1")  # each key looks at every row
     assert block.find_element("css selector", "[role=status]").text == "200 of 1,000 rows"
 
 

@@ -69,6 +69,7 @@ def contents(tables: Sequence[Results]) -> list[Section]:
     return [section for section in made if section is not None]
 
 
+@cache
 def templates() -> Any:
     """Return the templates, with everything that is put into them escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
