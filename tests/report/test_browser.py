@@ -255,6 +255,18 @@ def test_dark_light_and_paper(browser, reports):
     assert seen() == ["rgb(255, 255, 255)", "rgb(0, 0, 0)", "rgb(68, 68, 68)", "none"]
 
 
+def test_paper_cuts_no_number_in_two_and_no_table_off(browser, reports):
+    look(browser, width=720, media="print")  # A4 without its margins
+    visit(browser, reports["sweep"])
+    lines = browser.execute_script(
+        "const range = document.createRange();"
+        "return [...document.querySelectorAll('tbody .n')].filter((one) => one.textContent)"
+        ".map((one) => { range.selectNodeContents(one); return range.getClientRects().length; })"
+    )
+    assert set(lines) == {1}
+    assert browser.execute_script("return document.documentElement.scrollWidth") == 720
+
+
 def test_a_screen_reader_is_told_everything(browser, reports):
     visit(browser, reports["sweep"])
     tree = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
