@@ -117,12 +117,15 @@ def draw(table: list[dict[str, Any]]) -> None:
     """Draw error against training time, each with the published error above or below it."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 5.5), layout="constrained")
+    figure = Figure(figsize=(10, 7), layout="constrained")
     axes = figure.add_subplot()
-    for row in table:
+    for place, row in enumerate(sorted(table, key=lambda row: float(row["fit_seconds"]))):
         x, y = float(row["fit_seconds"]), float(row["error"])
+        side = "left" if place % 2 else "right"  # neighbours do not write over each other
+        beside = (6 if place % 2 else -6, -3)
         axes.plot(x, y, "o", color="tab:blue")
-        axes.annotate(row["experiment"], (x, y), (5, -10), textcoords="offset points", size=7)
+        label = {"textcoords": "offset points", "size": 7, "ha": side}
+        axes.annotate(row["experiment"], (x, y), beside, **label)
         if row["published"] != "none":
             published = float(row["published"])
             axes.plot([x, x], [y, published], "-", color="0.8", zorder=0)
@@ -131,6 +134,7 @@ def draw(table: list[dict[str, Any]]) -> None:
     axes.plot([], [], "_", color="tab:red", markersize=12, label="published")
     axes.set(xscale="log", yscale="log", xlabel="seconds of training", ylabel="test error, %")
     axes.set_yticks([1, 1.5, 2, 3, 5, 8, 12], ["1", "1.5", "2", "3", "5", "8", "12"])
+    axes.set_xlim(axes.get_xlim()[0] / 1.6, axes.get_xlim()[1] * 1.6)  # room for the names
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.legend()
