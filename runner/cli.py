@@ -301,8 +301,9 @@ def choices(words: Sequence[str]) -> int:
         found = {options.group: found[options.group]}
     for group, members in found.items():
         print(group)
+        width = max(16, *map(len, members))
         for name, about in members.items():
-            print(f"  {name:<16} {about}")
+            print(f"  {name:<{width}} {about}")
     return 0
 
 
