@@ -232,4 +232,5 @@ def _check(x: Array, t: Array, w: Array) -> None:
     require(len(x) >= 1, "x", "at least one sample", "none")
     check_shape("x", x, (len(x), len(w) - 1))
     check_shape("t", t, (len(x), w.shape[1]))
-    require(bool(((t == 0) | (t == 1)).all()), "t", "classes 0 and 1", np.unique(t).tolist())
+    classes = bool(((t == 0) | (t == 1)).all())
+    require(classes, "t", "classes 0 and 1", t if classes else np.unique(t).tolist())
