@@ -15,6 +15,11 @@ def pytest_addoption(parser):
         default=REPOSITORY.parent / "shared" / "data",
         help="folder with mnist/ (the four official files) and book/sample_weight.pkl",
     )
+    parser.addoption(
+        "--long",
+        action="store_true",
+        help="try every case of the promises, as `make torture` does, not a sample of them",
+    )
 
 
 def pytest_configure(config):
@@ -38,6 +43,12 @@ def real_data(config, name):
 def mnist_dir(pytestconfig):
     """The folder of the four official MNIST files."""
     return real_data(pytestconfig, "mnist")
+
+
+@pytest.fixture(scope="session")
+def long(pytestconfig):
+    """Whether every case is asked for, or a sample."""
+    return pytestconfig.getoption("--long")
 
 
 @pytest.fixture(scope="session")
