@@ -35,6 +35,7 @@ BUILDERS: dict[str, Builder] = {
     "loss": setup.make_loss,
     "optimizer": setup.make_optimizer,
     "schedule": setup.make_schedule,
+    "distortion": setup.make_distortion,
     "init": setup.make_initializer,
     "weights": setup.load_weights,
 }

@@ -78,6 +78,13 @@ class Weights(Choice):
 
 
 @dataclass
+class Distortion(Choice):
+    """How training images are changed, anew in every epoch."""
+
+    name: str = key("none", "what makes it: a name of its table, or module:function")
+
+
+@dataclass
 class Training:
     """What a training does besides following the gradient; off unless given."""
 
@@ -138,6 +145,7 @@ class Config:
     loss: Choice = key(Choice, "what training minimises")
     optimizer: Choice = key(Choice, "how weights follow gradients; params.lr is the learning rate")
     schedule: Choice = key(Choice, "how the learning rate changes over a training")
+    distortion: Distortion = key(Distortion, "how training images are changed in every epoch")
     init: Choice = key(Choice, "first weights where none are given")
     weights: Weights = key(Weights, "given weights")
     batch_size: Any = key(

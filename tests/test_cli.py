@@ -128,6 +128,12 @@ BAD = {
     "(a perceptron has an output for each class), got pairwise",
     "dataset=mnist5k output=pairwise": "configuration: weights: expected 45 output neurons "
     "(the dataset's classes, output=pairwise), got 10",
+    "distortion=shift": "command line: distortion: expected none unless task=training, got shift",
+    "dataset=curve distortion=affine task=training output=identity loss=sum_squares": "command "
+    "line: distortion: expected none, or images (height, width) of bytes, got samples of float64 "
+    "(1,)",
+    "dataset=digits task=training distortion=elastic distortion.params.sigma=0": "command line: "
+    "distortion.params: expected finite numbers, and sigma above 0",
     "dataset=curve dataset.deskew=true task=training output=identity loss=sum_squares": "command "
     "line: dataset: deskew: expected images (height, width) of bytes, got float64 (1,)",
     "sweep.name=a/b": "command line: sweep.name: expected up to 100 letters, digits, dots, "

@@ -9,6 +9,7 @@ import yaml
 from runner.check import BUILDERS, check
 from runner.choices import CONF, groups
 from runner.data import DATASETS
+from runner.data.distortion import DISTORTIONS
 from runner.job import TASKS
 from runner.nn.activations import ACTIVATIONS
 from runner.nn.initializers import INITIALIZERS
@@ -21,6 +22,7 @@ TABLES = {
     "task": TASKS,
     "activation": ACTIVATIONS,
     "dataset": DATASETS,
+    "distortion": DISTORTIONS,
     "init": INITIALIZERS,
     "loss": LOSSES,
     "optimizer": OPTIMIZERS,

@@ -152,6 +152,7 @@ EVERYTHING = [
         (["optimizer=sgd", SAVING], 4, 3),
         (["optimizer=adam", "training.dropout=0.2", "training.checkpoint_every=1"], 5, 5),
         ([*EVERYTHING, SAVING], 7, 6),
+        (["optimizer=adam", "distortion=affine", SAVING], 5, 3),
     ],
 )
 def test_a_killed_run_goes_on_bit_for_bit(options, after, saved, here, capsys):

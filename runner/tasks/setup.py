@@ -18,6 +18,7 @@ from runner.config import Config
 from runner.data import DATASETS, DataError, Dataset, from_arrays
 from runner.data.dataset import one_hot, one_of_two, samples, transform
 from runner.data.deskew import deskewed
+from runner.data.distortion import DISTORTIONS, Distortion
 from runner.lookup import BadInput, call, find, parameters
 from runner.nn.activations import ACTIVATIONS, Activation, pair
 from runner.nn.initializers import INITIALIZERS, Initializer
@@ -75,6 +76,7 @@ class Setup:
     optimizer: Optimizer
     lr: float
     schedule: Schedule
+    distortion: Distortion | None
     regularization: Regularization
     load_seconds: float
     build_seconds: float
@@ -172,6 +174,7 @@ def build(config: Config, folders: Sequence[Path] = (), *, download: bool = True
     loss = make_loss(config, folders)
     optimizer, lr = make_optimizer(config, folders)
     schedule = make_schedule(config, folders)
+    distortion = make_distortion(config, folders)
     check_output(config, dataset)
     sizes = layer_sizes(config, dataset, given)
     activations = hidden_activations(config, folders)
@@ -190,6 +193,7 @@ def build(config: Config, folders: Sequence[Path] = (), *, download: bool = True
         optimizer=optimizer,
         lr=lr,
         schedule=schedule,
+        distortion=distortion,
         regularization=make_regularization(config),
         load_seconds=load_seconds,
         build_seconds=time.perf_counter() - started,
@@ -316,6 +320,19 @@ def make_schedule(config: Config, folders: Sequence[Path]) -> Schedule:
     return schedule
 
 
+def make_distortion(config: Config, folders: Sequence[Path]) -> Distortion | None:
+    """Return what changes training images, None where nothing does."""
+    node = config.distortion
+    maker = find("distortion.name", node.name, DISTORTIONS, folders)
+    distortion: Distortion | None = call("distortion.params", maker, node.params)
+    if distortion is not None and node.name not in DISTORTIONS:
+        images = np.full((2, 28, 28), 255, np.float32)
+        rng = np.random.default_rng(0)
+        tried = {"distortion": (lambda images: distortion(images, rng), (images,))}
+        try_on_arrays("distortion.name", tried)
+    return distortion
+
+
 def make_regularization(config: Config) -> Regularization:
     """Return what a training does besides following the gradient."""
     options = dataclasses.asdict(config.training)
@@ -367,12 +384,18 @@ def activation_names(config: Config) -> list[str]:
 
 
 def check_output(config: Config, dataset: Dataset) -> None:
-    """Check that output function and loss suit what the dataset asks (book 3.5).
+    """Check that output function, loss and distortion suit the dataset (book 3.5).
 
     Regression takes the identity and a squared error. Classes take any output;
     learning them needs one with a slope, and cross-entropy needs probabilities.
     """
     name, loss = config.output.name, config.loss.name
+    if config.distortion.name != "none":
+        if config.task.name != "training":
+            raise BadInput("distortion", "none unless task=training", config.distortion.name)
+        if dataset.x.ndim != 3 or dataset.x.dtype != np.uint8:
+            got = f"samples of {dataset.x.dtype} {dataset.x.shape[1:]}"
+            raise BadInput("distortion", "none, or images (height, width) of bytes", got)
     if config.task.name == "perceptron" and dataset.classes is None:
         got = "samples without labels" if dataset.t is None else "real-numbered targets"
         raise BadInput("dataset", "classes to tell apart", got)

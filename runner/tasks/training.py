@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
 from runner.data.dataset import samples
+from runner.data.distortion import LEVELS, distorted
 from runner.lookup import BadInput
 from runner.nn.checks import Diverged, overflows
 from runner.nn.training import EpochRecord, fit
@@ -92,10 +94,10 @@ def learn(
     targets, smoothing = np.asarray(train.targets), config.training.label_smoothing
     if smoothing:
         targets = targets * (1 - smoothing) + smoothing / targets.shape[1]
-    return fit(
+    learning = partial(
+        fit,
         setup.network,
-        setup.matrix(train.x),
-        targets,
+        t=targets,
         head=setup.head,
         optimizer=setup.optimizer,
         lr=setup.lr,
@@ -103,11 +105,16 @@ def learn(
         batch_size=config.batch_size,
         epochs=config.epochs,
         rng=streams["shuffle"],
-        scale=setup.scale,
         regularization=setup.regularization,
         dropout_rng=streams["dropout"],
-        done=done,
     )
+    if setup.distortion is None:
+        yield from learning(setup.matrix(train.x), scale=setup.scale, done=done)
+        return
+    epochs = range(done + 1, config.epochs + 1)
+    for epoch, images in distorted(train.x, setup.distortion, config.seed, epochs):
+        x, scale = setup.matrix(images), setup.scale / LEVELS
+        yield next(learning(x, scale=scale, done=epoch - 1))
 
 
 def finish(setup: Setup, train: Split, test: Split, records: Records) -> None:

@@ -82,6 +82,12 @@ BAD = {
         "def schedule():\n    return lambda step, steps: float('inf')\n",
         "schedule.name: expected a factor that gives a finite number, got inf",
     ),
+    "distortion of fewer images": (
+        "distortion",
+        "def distortion():\n    return lambda images, rng: images[:1]\n",
+        "distortion.name: expected a distortion that keeps shape (2, 28, 28) and dtype float32, "
+        "got (1, 28, 28) and float32",
+    ),
     "optimizer of a number": (
         "optimizer",
         "def optimizer():\n    return 5\n",
