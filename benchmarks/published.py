@@ -4,13 +4,15 @@ python benchmarks/published.py SWEEP_DIR [SWEEP_DIR ...]
 
 The sweeps are those of `hydra/sweeper=published_tier_a` and its like. What was published, and
 the target, come from the head of each experiment in conf/experiment/published/. Writes
-outputs/reference/published.csv, the table of docs/published.md and docs/images/published.png;
-rows that are not in the sweeps stay as they were.
+outputs/reference/published.csv, the table of docs/published.md and docs/images/published.png.
+What a sweep like `published_selection` measured on images held out of the training split goes
+into outputs/reference/selection.csv. Rows that are not in the sweeps stay as they were.
 """
 
 import argparse
 import csv
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -20,12 +22,17 @@ from runner.tables.store import read_record, read_rows
 REPOSITORY = Path(__file__).resolve().parent.parent
 EXPERIMENTS = REPOSITORY / "conf" / "experiment" / "published"
 TABLE = REPOSITORY / "outputs" / "reference" / "published.csv"
+SELECTION = TABLE.with_name("selection.csv")
 PAGE = REPOSITORY / "docs" / "published.md"
 PICTURE = REPOSITORY / "docs" / "images" / "published.png"
 HEAD = re.compile(r"# (.+)\n# Published: (\S+)(?: % test error)?\. Target: (\S+) %")
 COLUMNS = (
     *("experiment", "what", "published", "target", "error", "std", "errors", "seeds"),
     *("fit_seconds", "network", "epochs", "machine", "numpy", "code_version"),
+)
+VARIED = (
+    *("experiment", "schedule", "optimizer.params.lr", "optimizer.params.weight_decay"),
+    *("epochs", "seed"),
 )
 MARK = "<!-- what follows is made by benchmarks/published.py -->\n"
 
@@ -36,7 +43,11 @@ def main() -> None:
     parser.add_argument("sweeps", nargs="+", type=Path)
     rows = {row["experiment"]: row for row in read_rows(TABLE)} if TABLE.exists() else {}
     for folder in parser.parse_args().sweeps:
-        rows |= measured(folder)
+        jobs = completed(folder)
+        if any(job.get("validation_accuracy") for job in jobs):
+            select(jobs)
+        else:
+            rows |= measured(folder, jobs)
     heads = {path.stem: HEAD.search(path.read_text()) for path in EXPERIMENTS.glob("*.yaml")}
     unknown = {name for name, head in heads.items() if head is None}
     if unknown:
@@ -46,25 +57,47 @@ def main() -> None:
         for name, head in sorted(heads.items())
         if head and name in rows
     ]
-    TABLE.parent.mkdir(parents=True, exist_ok=True)
-    with TABLE.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)
+    write(TABLE, COLUMNS, table)
     said, mark, _ = PAGE.read_text(encoding="utf-8").partition(MARK)
     PAGE.write_text(said + mark + "\n" + page(table), encoding="utf-8", newline="\n")
     PICTURE.parent.mkdir(exist_ok=True)
     draw(table)
 
 
-def measured(folder: Path) -> dict[str, dict[str, Any]]:
+def completed(folder: Path) -> list[dict[str, str]]:
+    """Return the rows of a sweep's jobs, all of which must have completed."""
+    jobs = read_rows(folder / "results.csv")
+    for job in jobs:
+        if job["status"] != "completed":
+            raise SystemExit(f"{folder}: {job['run_id']} is {job['status']}")
+    return jobs
+
+
+def write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a CSV file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def select(jobs: list[dict[str, str]]) -> None:
+    """Put what a sweep measured on held-out images into the table of all that was tried."""
+    columns = (*VARIED, "validation_accuracy", "code_version")
+    known = read_rows(SELECTION) if SELECTION.exists() else []
+    rows = {
+        tuple(row.get(name, "") for name in VARIED): {name: row.get(name, "") for name in columns}
+        for row in [*known, *jobs]
+    }
+    write(SELECTION, columns, rows.values())
+
+
+def measured(folder: Path, jobs: list[dict[str, str]]) -> dict[str, dict[str, Any]]:
     """Return a row for each experiment of a sweep."""
     by_name: dict[str, list[dict[str, str]]] = {}
-    for row in read_rows(folder / "results.csv"):
-        if row["status"] != "completed":
-            raise SystemExit(f"{folder}: {row['run_id']} is {row['status']}")
-        name = row["experiment"].removeprefix("published/")
-        by_name.setdefault(name, []).append(row)
+    for job in jobs:
+        by_name.setdefault(job["experiment"].removeprefix("published/"), []).append(job)
     return {name: summary(folder, jobs) for name, jobs in by_name.items()}
 
 

@@ -28,7 +28,9 @@ def moved_and_turned(image, down, right, angle, taller, wider, slant):
     turn = np.array([[cosine, -sine], [sine, cosine]])
     matrix = turn @ [[1, 0], [slant, 1]] @ np.diag(np.exp([taller, wider]))
     centre = (np.array(image.shape) - 1) / 2
-    return ndimage.affine_transform(image, matrix, centre + [down, right] - matrix @ centre, **KEEP)
+    return ndimage.affine_transform(
+        image, matrix, centre - matrix @ centre + np.array([down, right]), **KEEP
+    )
 
 
 def test_affine_maps_are_scipys():
