@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from runner.data.distortion import CHUNK, distorted
 from runner.nn.outputs import decide
 from runner.report import boundary, curves, figures
 from runner.tasks.records import Records
@@ -62,6 +63,10 @@ def of_a_network(setup: Setup, records: Records) -> Pictures:
     trains = setup.config.task.name != "inference"
     split = setup.split("test" if trains else setup.config.dataset.split)
     pictures = of_samples(setup, split, records)
+    if setup.distortion is not None:
+        train = setup.split("train")
+        first = distorted(train.x[:CHUNK], setup.distortion, setup.config.seed, range(1, 2))
+        pictures["distorted"] = curves.images(next(first)[1], train.t, None)
     if setup.config.network.hidden and "z1" in records.trace:
         hidden = [name for name in records.trace if re.fullmatch("z[0-9]+", name)]
         layers = {name: records.trace[name] for name in hidden}

@@ -291,6 +291,10 @@ LEARNED |= {"misclassified.png"}
     [
         (["task=training", "dataset=digits", "epochs=1"], LEARNED),
         (["task=training", "dataset=digits", "epochs=1", "figures=none"], set()),
+        (
+            ["task=training", "dataset=digits", "epochs=1", "distortion=shift"],
+            {*LEARNED, "distorted.png"},
+        ),
         (["dataset=and", "weights=none"], set()),
         (["dataset=and", "weights=none", "figures=all"], PLANE),
         (["task=perceptron", "dataset=xor"], {"boundary.png", "confusion.png", CURVES}),
