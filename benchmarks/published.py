@@ -34,6 +34,11 @@ VARIED = (
     *("experiment", "schedule", "optimizer.params.lr", "optimizer.params.weight_decay"),
     *("epochs", "seed"),
 )
+TIERS = {
+    "published_tier_a": "Linear classifiers to two hidden layers",
+    "published_tier_b": "Distorted images, and dropout",
+    "published_tier_c": "The longest trainings",
+}
 MARK = "<!-- what follows is made by benchmarks/published.py -->\n"
 
 
@@ -122,23 +127,33 @@ def summary(folder: Path, jobs: list[dict[str, str]]) -> dict[str, Any]:
 
 
 def page(table: list[dict[str, Any]]) -> str:
-    """Return the table as Markdown, and where it comes from."""
-    head = "| experiment | what | published | target | mean | each seed | seconds |\n"
+    """Return a table as Markdown for each of the sweeps, and where they come from."""
+    rows = {row["experiment"]: row for row in table}
+    text = ""
+    for name, title in TIERS.items():
+        preset = (EXPERIMENTS.parents[1] / "hydra" / "sweeper" / f"{name}.yaml").read_text()
+        here = [rows[row] for row in re.findall(r"published/(\w+)", preset) if row in rows]
+        text += f"## {title}\n\n`hydra/sweeper={name}`\n\n{markdown(here)}\n" if here else ""
+    machines = sorted({row["machine"] for row in table})
+    versions = sorted({row["code_version"] for row in table})
+    return text + (
+        f"Seconds are of the training of one seed, jobs side by side on two cores "
+        f"({'; '.join(machines)}). Code {', '.join(versions)}. Made by "
+        "`python benchmarks/published.py outputs/sweeps/published` from such sweeps.\n\n"
+        "![Error against training time, ours and published](images/published.png)\n"
+    )
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """Return rows as a table."""
+    head = "| experiment | what | published | target | mean | each seed | epochs | seconds |\n"
     lines = [
         f"| `{row['experiment']}` | {row['what']} | {row['published']} | {row['target']} | "
         f"**{row['error']}**{'' if met(row) else ' (missed)'} | {row['errors']} | "
-        f"{row['fit_seconds']} |\n"
-        for row in table
+        f"{row['epochs']} | {row['fit_seconds']} |\n"
+        for row in rows
     ]
-    machines = sorted({row["machine"] for row in table})
-    versions = sorted({row["code_version"] for row in table})
-    source = (
-        f"\nSeconds are of the training of one seed, jobs side by side on two cores "
-        f"({'; '.join(machines)}). Code {', '.join(versions)}. Made by "
-        "`python benchmarks/published.py outputs/sweeps/published` from the sweep above.\n\n"
-        "![Error against training time, ours and published](images/published.png)\n"
-    )
-    return head + "|---|---|---|---|---|---|---|\n" + "".join(lines) + source
+    return head + "|---|---|---|---|---|---|---|---|\n" + "".join(lines)
 
 
 def met(row: dict[str, Any]) -> bool:

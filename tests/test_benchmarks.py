@@ -99,6 +99,6 @@ def test_published_rows_go_into_table_page_and_picture(tmp_path, monkeypatch):
     assert float(row["std"]) == pytest.approx(errors.std(), abs=0.005)
     assert [float(word) for word in row["errors"].split()] == pytest.approx(list(errors), abs=0.005)
     page = (tmp_path / "published.md").read_text()
-    assert page.startswith(f"# Mine\n{module.MARK}\n| experiment |")
+    assert page.startswith(f"# Mine\n{module.MARK}\n## Linear")
     assert f"**{row['error']}**" in page
     assert (tmp_path / "images/published.png").read_bytes().startswith(b"\x89PNG")
