@@ -536,7 +536,7 @@ def data(words: Sequence[str]) -> int:
     """Fetch a dataset into the user's cache, or verify the files of one."""
     parser = Parser(prog="runner data", description=data.__doc__)
     parser.add_argument("action", choices=("fetch", "verify"))
-    parser.add_argument("name", help="mnist or mnist5k")
+    parser.add_argument("name", help="mnist, fashion_mnist or mnist5k")
     parser.add_argument("--data-dir", metavar="DIR", help="verify the files of this folder")
     options = parser.parse_args(words)
 

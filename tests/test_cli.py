@@ -18,7 +18,7 @@ EXPERIMENTS = sorted(groups()["experiment"])
 # What is typed, and what is answered after `error: `.
 BAD = {
     "activation=relo": "command line: activation: expected one of elu, gelu, identity, leaky_relu, "
-    "relu, sigmoid, softplus, step, tanh, got relo; did you mean relu?",
+    "maxout, relu, sigmoid, softplus, step, tanh, got relo; did you mean relu?",
     "network.hiden=[5]": "command line: network.hiden: expected a key of network (hidden, "
     "activations), got hiden; did you mean network.hidden?",
     "batch_size=0": "command line: batch_size: expected at least 1, got 0",
@@ -41,7 +41,7 @@ BAD = {
     "network.activations=[relu]": "command line: network.activations: expected 2 names, one per "
     "hidden layer, got 1",
     "network.activations=[relu,tahn]": "command line: network.activations: expected one of elu, "
-    "gelu, identity, leaky_relu, relu, sigmoid, softplus, step, tanh, or module:function, "
+    "gelu, identity, leaky_relu, maxout, relu, sigmoid, softplus, step, tanh, or module:function, "
     "got tahn; did you mean tanh?",
     "network=null": "command line: expected the name of a choice for a config group, got none",
     "seed=abc": "command line: seed: expected an integer, got abc",
@@ -162,7 +162,8 @@ BAD = {
     "choices activatoin": "choices: GROUP: expected one of activation, dataset, experiment, "
     "experiment/published, hydra/launcher, hydra/sweeper, init, loss, network, optimizer, output, "
     "schedule, task, weights, got activatoin; did you mean activation?",
-    "data verify mnsit": "command line: data: expected one of mnist, mnist5k, got 'mnsit'",
+    "data verify mnsit": "command line: data: expected one of mnist, fashion_mnist, mnist5k, "
+    "got 'mnsit'",
     "-m seed=range(0,1000000000)": "command line: sweep.max_runs: expected a sweep of at most "
     "100,000 jobs, got 1,000,000,000",
     "-m activation=glob(x*)": "command line: activation: expected at least one value, "

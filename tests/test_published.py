@@ -24,6 +24,7 @@ TIER_A = {  # after 10,000 images
     "sklearn_100_100_adam": 0.91,
 }
 LONGER = {  # after 2,000 images
+    "goodfellow2013_maxout": 0.6,
     "keras_512_512": 0.7,
     "lecun1998_1000_distorted": 0.5,
     "lecun1998_300_100_distorted": 0.5,
@@ -69,6 +70,7 @@ def rows_of(preset):
 def test_the_sweeps_of_the_tiers_have_every_row():
     assert rows_of("tier_a") == set(TIER_A)
     assert rows_of("tier_b") | rows_of("tier_c") == set(LONGER)
+    assert not rows_of("tier_b") & rows_of("tier_c")
 
 
 def test_learning_rates_of_all_but_the_perceptron_were_chosen_by_a_sweep():

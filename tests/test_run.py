@@ -314,3 +314,24 @@ def test_jobs_of_a_sweep_draw_nothing_unless_asked(here):
     assert not list(here.glob("outputs/sweeps/plain/jobs/*/figures"))
     runner.sweep([*words, "sweep.name=drawn", "figures=all"])
     assert len(list(here.glob("outputs/sweeps/drawn/jobs/*/figures/confusion.png"))) == 2
+
+
+def test_maxout_from_training_to_inference_and_back():
+    network = ["activation=maxout", "network.hidden=[40,30]"]
+    words = ["task=training", "epochs=4", "training.dropout=0.1", "training.max_norm=2"]
+    trained = runner.run([*words, *network, "activation.params.pieces=3"])
+    assert trained.accuracy > 0.8
+    assert trained.row["network"] == "784-40-30-10"
+    assert trained.row["parameters"] == 785 * 120 + 41 * 90 + 31 * 10
+    path = trained.folder / "weights.safetensors"
+    arrays = load_file(path)
+    assert [arrays[f"W{i}"].shape for i in (1, 2, 3)] == [(784, 120), (40, 90), (30, 10)]
+    # The norm is that of each piece's weights.
+    assert max(np.linalg.norm(arrays[f"W{i}"], axis=0).max() for i in (1, 2, 3)) <= 2 + 1e-5
+
+    given = ["weights=file", f"weights.path={path}", "dataset.split=test"]
+    again = runner.run([*network, *given])
+    assert (again.row["correct"], again.row["n"]) == (trained.row["correct"], 1000)
+    assert again.row["test_loss"] == pytest.approx(trained.row["test_loss"], rel=1e-6)
+    with pytest.raises(runner.BadInput, match=r"W1: expected \(784, 80\), got \(784, 120\)"):
+        runner.run([*network, *given, "activation.params.pieces=2"])

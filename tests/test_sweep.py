@@ -46,7 +46,7 @@ def test_one_row_per_combination(here, capsys):
     assert main([*words, "timing.repeats=1", "sweep.name=mine"]) == 0
     folder = here / "outputs" / "sweeps" / "mine"
     table = pd.read_csv(folder / "results.csv")
-    names = "elu gelu identity leaky_relu relu sigmoid softplus step tanh".split()
+    names = "elu gelu identity leaky_relu maxout relu sigmoid softplus step tanh".split()
     rows = [(name, output) for name in names for output in ("softmax", "identity")]
     assert list(zip(table["activation"], table["output"], strict=True)) == rows
     chosen = table[["activation.choice", "output.choice"]].itertuples(index=False, name=None)
@@ -58,7 +58,7 @@ def test_one_row_per_combination(here, capsys):
     same = table.pivot(index="activation", columns="output", values="correct")
     assert (same["softmax"] == same["identity"]).all()
     out = capsys.readouterr().out
-    assert "18 of 18 jobs completed" in out
+    assert "20 of 20 jobs completed" in out
     assert "outputs/sweeps/mine/results.csv" in out.replace("\\", "/")
 
 

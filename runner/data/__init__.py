@@ -1,7 +1,7 @@
 """Datasets: where they come from, how they are verified, what a network sees of them.
 
-Reading order: dataset, source, idx, cache, download, mnist, mnist5k, digits, gates, curve, inline,
-npz, table, file, catalog.
+Reading order: dataset, source, idx, cache, download, official, mnist, fashion_mnist, mnist5k,
+digits, gates, curve, normal, inline, npz, table, file, catalog.
 """
 
 from .catalog import DATASETS, fetch, verify

@@ -11,18 +11,21 @@ from .curve import curve
 from .dataset import DataError, Dataset
 from .digits import digits
 from .download import Progress
+from .fashion_mnist import FASHION_MNIST
 from .file import file
 from .gates import GATES, gate
 from .inline import inline
-from .mnist import FILES, MIRRORS, MNIST, Official, find_official, mnist, read_official
+from .mnist import MNIST, mnist
 from .mnist5k import MNIST5K, images_file, library_order, mnist5k, read_images
 from .normal import normal
+from .official import Collection, Official, find_official, official
 from .source import read_bytes, sha256
 
 DATASETS: MappingProxyType[str, Callable[..., Dataset]] = MappingProxyType(
     {
         "mnist5k": mnist5k,
         "mnist": mnist,
+        "fashion_mnist": partial(official, FASHION_MNIST),
         "digits": digits,
         **{name: partial(gate, name) for name in GATES},
         "curve": curve,
@@ -31,7 +34,8 @@ DATASETS: MappingProxyType[str, Callable[..., Dataset]] = MappingProxyType(
         "file": file,
     }
 )
-IN_FILES = ("mnist", "mnist5k")
+COLLECTIONS = {collection.name: collection for collection in (MNIST, FASHION_MNIST)}
+IN_FILES = (*COLLECTIONS, "mnist5k")
 
 
 class FileCheck(NamedTuple):
@@ -44,7 +48,7 @@ class FileCheck(NamedTuple):
 
 
 def fetch(
-    name: str, progress: Progress = False, mirrors: Sequence[str] = MIRRORS
+    name: str, progress: Progress = False, mirrors: Sequence[str] | None = None
 ) -> list[FileCheck]:
     """Bring a dataset into the user's cache and return what `verify` says about it.
 
@@ -54,8 +58,8 @@ def fetch(
         If there is no such dataset, or it cannot be had.
     """
     _check_name(name)
-    if name == MNIST.name:
-        mnist(progress=progress, mirrors=mirrors)
+    if name in COLLECTIONS:
+        COLLECTIONS[name].load(progress=progress, mirrors=mirrors)
     else:
         mnist5k()
     return verify(name)
@@ -72,14 +76,15 @@ def verify(name: str, data_dir: Path | str | None = None) -> list[FileCheck]:
         If there is no such dataset or folder.
     """
     _check_name(name)
+    collection = COLLECTIONS.get(name)
     if data_dir is None:
-        return _verify_mnist() if name == MNIST.name else _verify_mnist5k()
-    if name != MNIST.name:
+        return _verify_mnist5k() if collection is None else _verify_cached(collection)
+    if collection is None:
         raise DataError(f"data_dir: expected none with {name}, got {data_dir}")
     folder = Path(data_dir)
     if not folder.is_dir():
         raise DataError(f"{folder}: expected a folder, got none")
-    return [_check_official(folder, official) for official in FILES]
+    return [_check_official(folder, collection, file) for file in collection.files]
 
 
 def _check_name(name: str) -> None:
@@ -87,9 +92,9 @@ def _check_name(name: str) -> None:
         raise DataError(f"data: expected one of {', '.join(IN_FILES)}, got {name!r}")
 
 
-def _verify_mnist() -> list[FileCheck]:
-    archive = _check_archive(MNIST)
-    packed = [_check_official(cache_folder() / MNIST.name, official) for official in FILES]
+def _verify_cached(collection: Collection) -> list[FileCheck]:
+    archive, folder = _check_archive(collection), cache_folder() / collection.name
+    packed = [_check_official(folder, collection, file) for file in collection.files]
     intact = any(row.ok for row in archive)
     return archive + [row for row in packed if row.sha256 or not intact]
 
@@ -115,14 +120,14 @@ def _check_archive(archive: Archive) -> list[FileCheck]:
     return [FileCheck(path.name, len(contents), sha256(contents), ok)]
 
 
-def _check_official(folder: Path, official: Official) -> FileCheck:
+def _check_official(folder: Path, collection: Collection, file: Official) -> FileCheck:
     try:
-        path = find_official(folder, official)
+        path = find_official(folder, file)
     except DataError:
-        return FileCheck(official.name, 0, "", False)
+        return FileCheck(file.name, 0, "", False)
     contents = read_bytes(path)
     try:
-        read_official(contents, path, official)
+        collection.read(contents, path, file)
         ok = True
     except DataError:
         ok = False

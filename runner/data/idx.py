@@ -55,6 +55,11 @@ def read_header(payload: bytes, where: object) -> tuple[int, tuple[int, ...]]:
     return start, shape
 
 
+def header(shape: tuple[int, ...]) -> bytes:
+    """Return the header of unsigned bytes of a shape."""
+    return struct.pack(f">BBBB{len(shape)}I", 0, 0, UNSIGNED_BYTE, len(shape), *shape)
+
+
 def _by(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 

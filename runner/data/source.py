@@ -29,6 +29,9 @@ def read_bytes(path: Path) -> bytes:
     return contents
 
 
-def sha256(contents: bytes) -> str:
-    """Return the SHA-256 (hex) of bytes."""
-    return hashlib.sha256(contents).hexdigest()
+def sha256(*contents: bytes | memoryview) -> str:
+    """Return the SHA-256 (hex) of bytes, of several one after the other."""
+    digest = hashlib.sha256()
+    for part in contents:
+        digest.update(part)
+    return digest.hexdigest()

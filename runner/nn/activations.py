@@ -9,7 +9,7 @@ import numpy as np
 from numpy.polynomial.chebyshev import Chebyshev, chebval
 from numpy.typing import NDArray
 
-from runner.nn.checks import Array, number, require
+from runner.nn.checks import Array, number, overflows, require
 
 # exp(-a) of a large a is 0 to every digit of a float, and so is a² of a small one.
 vanishes = np.errstate(under="ignore")
@@ -18,15 +18,22 @@ vanishes = np.errstate(under="ignore")
 class Activation(NamedTuple):
     """An activation function z = h(a) and its slope dz/da.
 
-    All take the pre-activation ``a`` of any shape; z and slope have its shape
+    Both take the pre-activation ``a`` of any shape; z and slope have its shape
     and dtype. ``forward(a, out=None)`` returns z, a new array or ``out``,
-    which may be ``a`` itself; ``slope(a)`` returns a new array; ``both(a, z,
-    slope)`` writes both into arrays that are there, which is what training does.
+    which may be ``a`` itself; ``both(a, z, slope)`` writes into arrays that
+    are there, which is what training does. Only where each unit takes several
+    ``pieces`` does ``a`` have that many times as many columns as z.
     """
 
     forward: Callable[..., Array]
-    slope: Callable[[Array], Array]
     both: Callable[[Array, Array, Array], None]
+    pieces: int = 1
+
+    def slope(self, a: Array) -> Array:
+        """Return dz/da in a new array."""
+        z, dz = np.empty_like(self.forward(a)), np.empty_like(a)
+        self.both(a, z, dz)
+        return dz
 
 
 def pair(forward: Callable[[Array], Array], slope: Callable[[Array], Array]) -> Activation:
@@ -43,16 +50,12 @@ def pair(forward: Callable[[Array], Array], slope: Callable[[Array], Array]) -> 
         np.copyto(z, forward(a))
         np.copyto(dz, slope(a))
 
-    return Activation(forward_into, slope, both)
+    return Activation(forward_into, both)
 
 
 def step() -> Activation:
     """Return 0 for a <= 0, 1 for a > 0; its slope is 0 everywhere (book 3.2.2)."""
-    return pair(_positive, np.zeros_like)
-
-
-def _positive(a: Array) -> Array:
-    return np.greater(a, 0, out=np.empty_like(a))
+    return pair(lambda a: np.greater(a, 0, out=np.empty_like(a)), np.zeros_like)
 
 
 def sigmoid() -> Activation:
@@ -67,17 +70,12 @@ def sigmoid() -> Activation:
         z += 0.5
         return z
 
-    def slope(a: Array) -> Array:
-        z = forward(a)
-        z *= 1 - z
-        return z
-
     def both(a: Array, z: Array, dz: Array) -> None:
         forward(a, out=z)
         np.subtract(1, z, out=dz)
         dz *= z
 
-    return Activation(forward, slope, both)
+    return Activation(forward, both)
 
 
 def relu() -> Activation:
@@ -90,7 +88,7 @@ def relu() -> Activation:
         np.greater(a, 0, out=dz)
         np.multiply(a, dz, out=z)  # half the time of another maximum
 
-    return Activation(forward, _positive, both)
+    return Activation(forward, both)
 
 
 def tanh() -> Activation:
@@ -100,16 +98,12 @@ def tanh() -> Activation:
         return np.tanh(a, out=out)
 
     @vanishes
-    def slope(a: Array) -> Array:
-        return 1 - forward(a) ** 2
-
-    @vanishes
     def both(a: Array, z: Array, dz: Array) -> None:
         forward(a, out=z)
         np.square(z, out=dz)
         np.subtract(1, dz, out=dz)
 
-    return Activation(forward, slope, both)
+    return Activation(forward, both)
 
 
 def leaky_relu(negative_slope: float = 0.01) -> Activation:
@@ -139,6 +133,41 @@ def elu(alpha: float = 1.0) -> Activation:
         return np.where(a > 0, np.ones_like(a), alpha * np.exp(np.minimum(a, 0)))
 
     return pair(forward, slope)
+
+
+def maxout(pieces: int | None = None) -> Activation:
+    """Return the largest of a unit's pieces (Goodfellow et al. 2013, section 3).
+
+    ``a`` has the first pieces of all units, then the second ones, ...: (batch, pieces · units).
+    The slope is 1 at the largest and 0 at the others; those that are equal share it.
+
+    Parameters
+    ----------
+    pieces
+        How many a unit has: 5 for None, as in its authors' network for MNIST.
+
+    Raises
+    ------
+    NeuralNetworkError
+        For a number of pieces that is none.
+    """
+    pieces = 5 if pieces is None else pieces
+    require(type(pieces) is int and pieces >= 1, "pieces", "an integer from 1", repr(pieces))
+
+    def apart(a: Array) -> Array:
+        return a.reshape(*a.shape[:-1], pieces, -1)
+
+    def forward(a: Array, out: Array | None = None) -> Array:
+        z: Array = np.maximum.reduce(apart(a), axis=-2, out=out)
+        return z
+
+    @overflows()
+    def both(a: Array, z: Array, dz: Array) -> None:
+        forward(a, out=z)
+        largest = np.equal(apart(a), z[..., None, :], out=apart(dz))
+        largest /= np.add.reduce(largest, axis=-2, keepdims=True)
+
+    return Activation(forward, both, pieces)
 
 
 def softplus() -> Activation:
@@ -259,6 +288,7 @@ ACTIVATIONS: dict[str, Callable[..., Activation]] = {
     "tanh": tanh,
     "leaky_relu": leaky_relu,
     "elu": elu,
+    "maxout": maxout,
     "gelu": gelu,
     "softplus": softplus,
     "identity": identity,

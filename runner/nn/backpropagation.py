@@ -15,8 +15,10 @@ class Layer(NamedTuple):
     """The arrays of a layer for one batch, (batch, units).
 
     ``a`` is the pre-activation and ``da`` the gradient of the loss in it;
-    ``z`` = h(a) and ``slope`` = dz/da; ``z1`` is z with a column of ones
-    after it. The last layer has only a and da: what the others have is empty there.
+    ``z`` = h(a) and ``dz`` the gradient in it; ``z1`` is z with a column of
+    ones after it. The slope dz/da lies where da will be, and dz where a was.
+    ``slope`` is da again, piece by piece where units have several, (pieces, batch, units).
+    The last layer has only a and da: what the others have is empty there.
     """
 
     a: Array
@@ -24,6 +26,7 @@ class Layer(NamedTuple):
     slope: Array = np.empty((0, 0))
     z1: Array = np.empty((0, 0))
     z: Array = np.empty((0, 0))
+    dz: Array = np.empty((0, 0))
 
 
 class Backpropagation:
@@ -46,13 +49,13 @@ class Backpropagation:
     gradients
         Flat vector of the gradient, in the order of ``network.parameters``.
     dWb
-        Views into it, by layer: (fan_in + 1, fan_out), the biases' as the last row.
+        Views into it, by layer, as the network's Wb.
     """
 
     def __init__(self, network: MLP, head: Head, dropout: Dropout | None = None) -> None:
         self.network, self.head, self.dropout = network, head, dropout
         self.gradients = np.zeros_like(network.parameters)
-        self.dWb = layers(self.gradients, network.sizes)
+        self.dWb = layers(self.gradients, network.shapes)
         self.arrays = cache(self._arrays)
 
     def __call__(self, x1: Array, t: Array, first: int = 0, factor: float = 1.0) -> float:
@@ -85,12 +88,14 @@ class Backpropagation:
 
     def _arrays(self, n: int) -> list[Layer]:
         """Return the arrays of each layer for a batch of n samples."""
-        *hidden, outputs = self.network.sizes[1:]
+        *hidden, (_, outputs) = self.network.shapes
         dtype, made = self.network.dtype, []
-        for units in hidden:
-            a, da, slope = (np.empty((n, units), dtype) for _ in range(3))
+        for units, (_, columns) in zip(self.network.sizes[1:-1], hidden, strict=True):
+            a, da = (np.empty((n, columns), dtype) for _ in range(2))
+            slope = da if columns == units else da.reshape(n, -1, units).transpose(1, 0, 2)
             z1 = np.ones((n, units + 1), dtype)
-            made.append(Layer(a, da, slope, z1, z1[:, :-1]))
+            dz = a.reshape(-1)[: n * units].reshape(n, units)
+            made.append(Layer(a, da, slope, z1, z1[:, :-1], dz))
         # The softmax goes along the outputs, which is faster where they are the outer axis.
         a, da = (np.empty((outputs, n), dtype).T for _ in range(2))
         return [*made, Layer(a, da)]
@@ -98,7 +103,7 @@ class Backpropagation:
     def _forward(self, x1: Array, first: int, arrays: list[Layer]) -> None:
         weights, z1 = [self.network.Wb[0][first:], *self.network.Wb[1:]], x1
         for i, activation in enumerate(self.network.activations):
-            activation.both(np.dot(z1, weights[i], out=arrays[i].a), arrays[i].z, arrays[i].slope)
+            activation.both(np.dot(z1, weights[i], out=arrays[i].a), arrays[i].z, arrays[i].da)
             z1 = arrays[i].z1
             if self.dropout is not None:
                 self.dropout(arrays[i].z, arrays[i].slope)
@@ -108,7 +113,7 @@ class Backpropagation:
         for i in range(len(arrays) - 1, 0, -1):
             before, da = arrays[i - 1], arrays[i].da
             np.dot(before.z1.T, da, out=self.dWb[i])
-            np.dot(da, self.network.W[i].T, out=before.da)
-            np.multiply(before.da, before.slope, out=before.da)
+            np.dot(da, self.network.W[i].T, out=before.dz)
+            np.multiply(before.slope, before.dz, out=before.slope)
         np.dot(x1.T, arrays[0].da, out=self.dWb[0][first:])
         self.dWb[0][:first] = 0

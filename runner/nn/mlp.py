@@ -1,5 +1,6 @@
 """The multilayer perceptron: its parameters and the way forward (book ch. 3.4)."""
 
+import math
 from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
@@ -19,6 +20,8 @@ FEW = 16  # rows that are still faster times a matrix whose columns lie together
 class MLP:
     """A fully connected network: a = z W + b in each layer, z = h(a) between them.
 
+    Where h takes several pieces for each of its units, W and b have a column for each piece.
+
     Parameters
     ----------
     sizes
@@ -32,12 +35,14 @@ class MLP:
 
     Attributes
     ----------
+    shapes
+        Of W and b in one, the bias as the last row, by layer: (fan_in + 1, columns).
     parameters
         Flat vector of all weights and biases: W1, b1, W2, b2, ...
     W, b
-        Views into it, by layer: (fan_in, fan_out) and (fan_out,).
+        Views into it, by layer: (fan_in, columns) and (columns,).
     Wb
-        Both in one, the bias as the last row: (fan_in + 1, fan_out).
+        Both in one.
 
     Raises
     ------
@@ -59,9 +64,10 @@ class MLP:
         hidden = len(self.sizes) - 2
         require(len(self.activations) == hidden, "activations", str(hidden), len(self.activations))
         require(self.dtype in (np.float32, np.float64), "dtype", "float32 or float64", self.dtype)
-        count = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(self.sizes))
-        self.parameters = np.zeros(count, self.dtype)
-        self.Wb = layers(self.parameters, self.sizes)
+        pairs = zip(pairwise(self.sizes), [*(h.pieces for h in self.activations), 1], strict=True)
+        self.shapes = [(fan_in + 1, units * pieces) for (fan_in, units), pieces in pairs]
+        self.parameters = np.zeros(sum(map(math.prod, self.shapes)), self.dtype)
+        self.Wb = layers(self.parameters, self.shapes)
         self.W, self.b = [Wb[:-1] for Wb in self.Wb], [Wb[-1] for Wb in self.Wb]
 
     def initialize(
@@ -81,11 +87,12 @@ class MLP:
         NeuralNetworkError
             Where their number or a shape differs; the network is then unchanged.
         """
-        pairs = [*_named("W", self.W, W), *_named("b", self.b, b)]
-        for name, own, given in pairs:
-            require(own.shape == given.shape, name, str(own.shape), given.shape)
-        for _, own, given in pairs:
-            own[...] = given
+        for letter, own, given in (("W", self.W, W), ("b", self.b, b)):
+            require(len(own) == len(given), letter, f"{len(own)} arrays", len(given))
+            for i, (array, value) in enumerate(zip(own, given, strict=True), start=1):
+                check_shape(f"{letter}{i}", np.asarray(value), array.shape)
+        for array, value in zip([*self.W, *self.b], [*W, *b], strict=True):
+            array[...] = value
 
     def logits(self, x: ArrayLike) -> Array:
         """Return the last layer's ``a``, (batch, outputs), for inputs ``x``, (batch, inputs)."""
@@ -133,7 +140,7 @@ class Forward:
         Wb[:-1] *= float(scale)
         self.Wb = [Wb, *network.Wb[1:]]
         z1 = [np.ones((rows, fan_in + 1), network.dtype) for fan_in in network.sizes[:-1]]
-        a = [np.empty((rows, units), network.dtype) for units in network.sizes[1:-1]]
+        a = [np.empty((rows, columns), network.dtype) for _, columns in network.shapes[:-1]]
         self.arrays = cache(
             lambda n: ([z[:n] for z in z1], [z[:n, :-1] for z in z1], [each[:n] for each in a])
         )
@@ -161,18 +168,8 @@ class Forward:
         np.dot(z1[-1], self.Wb[-1], out=logits)
 
 
-def layers(vector: Array, sizes: Sequence[int]) -> list[Array]:
-    """Cut a flat vector into views (fan_in + 1, fan_out) by layer, the bias as the last row."""
-    shapes = [(fan_in + 1, fan_out) for fan_in, fan_out in pairwise(sizes)]
-    starts = np.cumsum([0, *(rows * columns for rows, columns in shapes)])
+def layers(vector: Array, shapes: Sequence[tuple[int, int]]) -> list[Array]:
+    """Cut a flat vector into the views of these shapes that lie in it one after the other."""
+    starts = np.cumsum([0, *map(math.prod, shapes)])
     cut = [vector[start:stop] for start, stop in pairwise(starts)]
     return [part.reshape(shape) for part, shape in zip(cut, shapes, strict=True)]
-
-
-def _named(
-    letter: str, own: Sequence[Array], given: Sequence[ArrayLike]
-) -> list[tuple[str, Array, Array]]:
-    """Pair own and given arrays with their names W1, W2, ..."""
-    require(len(own) == len(given), letter, f"{len(own)} arrays", len(given))
-    numbered = enumerate(zip(own, given, strict=True), start=1)
-    return [(f"{letter}{i}", array, np.asarray(value)) for i, (array, value) in numbered]

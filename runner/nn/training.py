@@ -129,7 +129,7 @@ class _Step:
         self.gradient = Backpropagation(network, head, hidden)
         known = type(optimizer) in OPTIMIZERS.values()  # a class derived from one may do anything
         decays = getattr(optimizer, "weight_decay", True) if known else True
-        learning = slice(0 if decays else batches.unused * network.sizes[1], None)
+        learning = slice(0 if decays else batches.unused * network.shapes[0][1], None)
         self.parameters = network.parameters[learning]
         self.gradients = self.gradient.gradients[learning]
         # Weight decay and clipping compare the gradient itself with something.

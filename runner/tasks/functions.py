@@ -14,6 +14,7 @@ from runner.tasks.setup import Array, Setup
 
 FUNCTIONS: dict[str, Callable[..., Activation | Output]] = {**OUTPUTS, **ACTIVATIONS}
 del FUNCTIONS["pairwise"]  # makes other numbers of other shapes: votes
+del FUNCTIONS["maxout"]  # makes one number of several
 MOST = 1_000_000  # points of a table
 
 

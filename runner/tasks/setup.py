@@ -20,7 +20,8 @@ from runner.data.dataset import one_hot, one_of_two, samples, transform
 from runner.data.deskew import deskewed
 from runner.data.distortion import DISTORTIONS, Distortion
 from runner.lookup import BadInput, call, find, parameters
-from runner.nn.activations import ACTIVATIONS, Activation, pair
+from runner.nn.activations import ACTIVATIONS, Activation, maxout, pair
+from runner.nn.checks import NeuralNetworkError
 from runner.nn.initializers import INITIALIZERS, Initializer
 from runner.nn.losses import LOSSES, Head, Loss, head
 from runner.nn.mlp import MLP
@@ -32,7 +33,8 @@ from runner.tasks.probe import functions, try_number, try_on_arrays
 from runner.weights import PRETRAINED, Weights, WeightsError
 
 Array = NDArray[Any]
-FIXED = ("digits", "mnist", "mnist5k")  # verified contents, which cannot change in between
+# Verified contents, which cannot change in between.
+FIXED = ("digits", "fashion_mnist", "mnist", "mnist5k")
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +179,7 @@ def build(config: Config, folders: Sequence[Path] = (), *, download: bool = True
     distortion = make_distortion(config, folders)
     check_output(config, dataset)
     sizes = layer_sizes(config, dataset, given)
-    activations = hidden_activations(config, folders)
+    activations = hidden_activations(config, folders, given)
     try:
         network = MLP(sizes, activations, output, np.dtype(config.dtype))
     except MemoryError as error:
@@ -341,20 +343,24 @@ def make_regularization(config: Config) -> Regularization:
     return regularization
 
 
-def hidden_activations(config: Config, folders: Sequence[Path]) -> list[Activation]:
-    """Return the activation of each hidden layer."""
+def hidden_activations(
+    config: Config, folders: Sequence[Path], given: Weights | None = None
+) -> list[Activation]:
+    """Return the activation of each hidden layer, which has to fit the given weights."""
     node = config.activation
     common = make_activation("activation", node.name, node.params, config, folders)
-    names = config.network.activations
-    if names is None:
-        return [common] * len(config.network.hidden)
     # One of the name of `activation` has its parameters too, the others their defaults.
-    return [
+    made = [
         common
         if name == node.name
         else make_activation("network.activations", name, {}, config, folders)
-        for name in names
+        for name in activation_names(config)
     ]
+    if given is None or node.params.get("pieces") is not None:
+        return made
+    # Maxout that is not told how many pieces it has takes what the weights have.
+    pairs = zip(made, given.pieces, strict=True)
+    return [maxout(pieces) if each.pieces > 1 else each for each, pieces in pairs]
 
 
 def make_activation(
@@ -468,7 +474,10 @@ def make_initializer(config: Config, folders: Sequence[Path]) -> Initializer:
 def fill(network: MLP, config: Config, given: Weights | None, initializer: Initializer) -> None:
     """Put the given weights into a network, or draw first ones."""
     if given is not None:
-        network.set_weights(given.W, given.b)
+        try:
+            network.set_weights(given.W, given.b)
+        except NeuralNetworkError as error:  # the activation may ask for more pieces, or for fewer
+            raise BadInput.because("weights", error) from error
         return
     names = [*activation_names(config), config.output.name]
     network.initialize(initializer, names, rng=random_streams(config.seed)["init"])

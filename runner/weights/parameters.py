@@ -6,7 +6,7 @@ import re
 import reprlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -31,12 +31,15 @@ class Weights:
     """
     The parameters of a network of fully connected layers.
 
+    A neuron of a hidden layer may have several columns, the pieces of maxout: each of these
+    layers then has as many more columns than the next one has rows.
+
     Parameters
     ----------
     W : tuple of arrays
-        One matrix of floating-point numbers per layer, `(inputs, outputs)`.
+        One matrix of floating-point numbers per layer, `(inputs, columns)`.
     b : tuple of arrays
-        One bias vector per layer, `(outputs,)`.
+        One bias vector per layer, `(columns,)`.
     """
 
     W: tuple[Floats, ...]
@@ -45,7 +48,12 @@ class Weights:
     @property
     def sizes(self) -> list[int]:
         """Give the number of inputs, then the number of neurons of each layer."""
-        return [self.W[0].shape[0], *(W.shape[1] for W in self.W)]
+        return [*(W.shape[0] for W in self.W), self.W[-1].shape[1]]
+
+    @property
+    def pieces(self) -> list[int]:
+        """Give the number of columns of each neuron, by hidden layer."""
+        return [W.shape[1] // after.shape[0] for W, after in pairwise(self.W)]
 
     @property
     def digest(self) -> str:
@@ -182,7 +190,7 @@ def _check_shapes(
             if len(shape) != sides or 0 in shape:
                 raise WeightsError(f"{where}: {name}: expected shape {form}, got {shape}")
         rows, columns, biases = *arrays[W].shape, arrays[b].size
-        if before and rows != width:
+        if before and width % rows:
             what = f"{width} rows, the columns of {before}"
             raise WeightsError(f"{where}: {W}: expected {what}, got {rows}")
         if biases != columns:

@@ -1,8 +1,12 @@
 import gzip
 import threading
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
+
+from runner.data.official import Collection, Official
 
 
 class Mirror(BaseHTTPRequestHandler):
@@ -96,3 +100,27 @@ def cache(tmp_path, monkeypatch):
     folder = tmp_path / "cache"
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     return folder / "runner"
+
+
+def idx(array):
+    """The bytes of an IDX file of unsigned bytes."""
+    sides = b"".join(side.to_bytes(4, "big") for side in array.shape)
+    return bytes([0, 0, 8, array.ndim]) + sides + array.tobytes()
+
+
+@pytest.fixture
+def tiny(server):
+    """A collection of 30 training and 10 test images, which the server has."""
+    rng = np.random.default_rng(0)
+    x, t = rng.integers(0, 256, (40, 28, 28), np.uint8), np.arange(40, dtype=np.uint8) % 10
+    parts = {"train-images": x[:30], "t10k-images": x[30:]}
+    parts |= {"train-labels": t[:30], "t10k-labels": t[30:]}
+    files = []
+    for name, part in parts.items():
+        file, payload = f"{name}-idx{part.ndim}-ubyte.gz", idx(part)
+        packed = gzip.compress(payload, mtime=0)
+        (server.folder / file).write_bytes(packed)
+        digests = (sha256(contents).hexdigest() for contents in (packed, payload))
+        files.append(Official(file, len(packed), *digests))
+    mirrors = (f"{server.url}/missing/", f"{server.url}/good/")
+    return Collection("fashion_mnist", x.shape, "", "", "Tiny", tuple(files), mirrors, training=30)

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from runner.data import DATASETS, DataError, Dataset, fetch, verify
-from runner.data.mnist import FILES
+from runner.data.mnist import MNIST
 
 
 @pytest.mark.parametrize("name", ["mnist5k", "digits", "and", "or", "nand", "xor", "curve"])
@@ -16,28 +16,28 @@ def test_datasets_that_need_something(tmp_path, mnist_dir):
     assert DATASETS["inline"](x=[[1.0]]).x.shape == (1, 1)
     assert DATASETS["file"](path=tmp_path / "a.csv").x.shape == (1, 1)
     assert DATASETS["mnist"](data_dir=mnist_dir).x.shape == (70000, 28, 28)
-    assert len(DATASETS) == 11
+    assert len(DATASETS) == 12
 
 
 @pytest.mark.parametrize("call", [fetch, verify])
-def test_only_two_are_kept_in_files(call):
-    message = "data: expected one of mnist, mnist5k, got 'digits'"
+def test_only_three_are_kept_in_files(call):
+    message = "data: expected one of mnist, fashion_mnist, mnist5k, got 'digits'"
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         call("digits")
 
 
 def test_verify_a_folder(mnist_dir):
     rows = verify("mnist", mnist_dir)
-    assert rows == [(file.name, file.size, file.sha256, True) for file in FILES]
+    assert rows == [(file.name, file.size, file.sha256, True) for file in MNIST.files]
 
 
 def test_verify_tells_missing_and_wrong_files(mnist_dir, tmp_path):
-    (tmp_path / FILES[2].name).symlink_to(mnist_dir / FILES[2].name)
-    (tmp_path / FILES[3].name).write_bytes(b"wrong")
+    (tmp_path / MNIST.files[2].name).symlink_to(mnist_dir / MNIST.files[2].name)
+    (tmp_path / MNIST.files[3].name).write_bytes(b"wrong")
     rows = {row.file: row for row in verify("mnist", tmp_path)}
-    assert [rows[file.name].ok for file in FILES] == [False, False, True, False]
-    assert rows[FILES[0].name] == (FILES[0].name, 0, "", False)
-    assert rows[FILES[3].name].bytes == 5
+    assert [rows[file.name].ok for file in MNIST.files] == [False, False, True, False]
+    assert rows[MNIST.files[0].name] == (MNIST.files[0].name, 0, "", False)
+    assert rows[MNIST.files[3].name].bytes == 5
 
 
 def test_verify_without_a_folder(tmp_path):
@@ -55,7 +55,7 @@ def test_fetch_mnist(mnist_dir, server, cache):
     rows = fetch("mnist", mirrors=[f"{server.url}/good/"])
     assert [(row.file, row.ok) for row in rows] == [
         ("mnist.npy", True),
-        *((file.name, True) for file in FILES),
+        *((file.name, True) for file in MNIST.files),
     ]
 
 

@@ -11,7 +11,7 @@ import pytest
 from runner.data import DataError
 from runner.data.cache import archive_path, load_cached, unpack
 from runner.data.dataset import contents_digest, one_hot, samples, split_digest, transform
-from runner.data.mnist import FILES, MNIST, mnist
+from runner.data.mnist import MNIST, mnist
 from runner.data.source import sha256
 
 DIGEST = split_digest(MNIST.sha256, 70000, slice(0, 60000), slice(60000, 70000))
@@ -29,7 +29,7 @@ def links(mnist_dir, tmp_path):
     """A folder of links to the official files, in which a test may replace some."""
     folder = tmp_path / "links"
     folder.mkdir()
-    for file in FILES:
+    for file in MNIST.files:
         (folder / file.name).symlink_to(mnist_dir / file.name)
     return folder
 
@@ -151,7 +151,7 @@ def test_a_damaged_archive_is_rebuilt(mnist_dir, cache):
 
 @pytest.mark.parametrize("dotted", [False, True])
 def test_unpacked_files(mnist_dir, tmp_path, dataset, dotted):
-    for file in FILES:
+    for file in MNIST.files:
         name = file.name.removesuffix(".gz")
         name = name.replace("-idx", ".idx") if dotted else name
         (tmp_path / name).write_bytes(unpacked(mnist_dir, file))
@@ -159,9 +159,9 @@ def test_unpacked_files(mnist_dir, tmp_path, dataset, dotted):
 
 
 def test_files_packed_by_another_program(mnist_dir, links, dataset):
-    path = links / FILES[3].name
+    path = links / MNIST.files[3].name
     path.unlink()
-    path.write_bytes(gzip.compress(unpacked(mnist_dir, FILES[3]), 1))
+    path.write_bytes(gzip.compress(unpacked(mnist_dir, MNIST.files[3]), 1))
     assert mnist(data_dir=str(links)).digest == dataset.digest
 
 
@@ -175,7 +175,7 @@ def test_no_such_folder(tmp_path):
         mnist(data_dir=folder)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", MNIST.files, ids=lambda file: file.name)
 def test_a_missing_file_is_an_error_even_with_a_full_cache(links, dataset, file):
     (links / file.name).unlink()
     plain = file.name.removesuffix(".gz")
@@ -185,7 +185,7 @@ def test_a_missing_file_is_an_error_even_with_a_full_cache(links, dataset, file)
 
 
 def test_other_contents_are_named_with_both_digests(mnist_dir, links, dataset):
-    file = FILES[2]
+    file = MNIST.files[2]
     payload = bytearray(unpacked(mnist_dir, file))
     payload[-1] ^= 1
     path = links / file.name
@@ -200,15 +200,15 @@ def test_other_contents_are_named_with_both_digests(mnist_dir, links, dataset):
 
 
 def test_swapped_files_are_refused(links, mnist_dir, dataset):
-    path = links / FILES[3].name
+    path = links / MNIST.files[3].name
     path.unlink()
-    path.symlink_to(mnist_dir / FILES[2].name)
+    path.symlink_to(mnist_dir / MNIST.files[2].name)
     with pytest.raises(DataError, match=re.escape(f"{path}: expected MNIST's official contents")):
         mnist(data_dir=links)
 
 
 def test_a_cut_file_is_named_with_both_digests_and_the_reason(mnist_dir, links, dataset):
-    path = links / FILES[0].name
+    path = links / MNIST.files[0].name
     contents = path.read_bytes()[:-1]
     path.unlink()
     path.write_bytes(contents)
@@ -229,7 +229,7 @@ def served(mnist_dir, server):
 def test_download_then_cache(served, cache):
     downloaded = mnist(mirrors=[f"{served.url}/html/", f"{served.url}/good/"])
     assert downloaded.digest == DIGEST
-    assert served.asked == [(kind, file.name) for file in FILES for kind in ("html", "good")]
+    assert served.asked == [(kind, file.name) for file in MNIST.files for kind in ("html", "good")]
     del served.asked[:]
     assert mnist(mirrors=[f"{served.url}/good/"]).digest == DIGEST
     assert served.asked == []
@@ -247,10 +247,10 @@ def test_a_damaged_archive_is_rebuilt_from_the_kept_files(served, cache):
 def test_only_the_damaged_file_is_fetched_again(served, cache):
     mnist(mirrors=[f"{served.url}/good/"])
     archive_path(MNIST).unlink()
-    (cache / "mnist" / FILES[1].name).write_bytes(b"damaged")
+    (cache / "mnist" / MNIST.files[1].name).write_bytes(b"damaged")
     del served.asked[:]
     mnist(mirrors=[f"{served.url}/good/"])
-    assert served.asked == [("good", FILES[1].name)]
+    assert served.asked == [("good", MNIST.files[1].name)]
 
 
 def test_download_without_a_cache(served, tmp_path, monkeypatch):
@@ -261,7 +261,7 @@ def test_download_without_a_cache(served, tmp_path, monkeypatch):
 
 def test_all_mirrors_down_is_told(served, cache):
     message = (
-        f"{FILES[0].name}: expected it from a mirror, "
+        f"{MNIST.files[0].name}: expected it from a mirror, "
         f"got {served.url}/missing/: HTTP 404; {served.url}/cut/: cut off"
     )
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
@@ -276,4 +276,4 @@ def test_cold_processes_fetch_each_file_once(served, cache):
     command = [sys.executable, "-c", code]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(8)]
     assert {process.communicate()[0] for process in processes} == {f"{DIGEST}\n"}
-    assert sorted(served.asked) == sorted(("good", file.name) for file in FILES)
+    assert sorted(served.asked) == sorted(("good", file.name) for file in MNIST.files)

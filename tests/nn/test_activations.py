@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from runner.nn.activations import ACTIVATIONS, gelu, pair
+from runner.nn.activations import ACTIVATIONS, gelu, maxout, pair
 from runner.nn.checks import NeuralNetworkError
 from runner.nn.numerical import gradient
 
@@ -36,7 +36,8 @@ CASES = [pytest.param(*case, id=f"{case[0]}-{case[1]}") for case in ORACLES]
 
 
 def test_every_activation_has_an_oracle():
-    assert {name for name, _, _ in ORACLES} == set(ACTIVATIONS)
+    # Maxout takes several numbers for one, and has tests of its own.
+    assert {name for name, _, _ in ORACLES} == set(ACTIVATIONS) - {"maxout"}
 
 
 @pytest.mark.parametrize(("name", "params", "oracle"), CASES)
@@ -172,10 +173,69 @@ def test_exact_gelu_to_the_last_digits():
     np.testing.assert_allclose(activation.slope(a), slope, rtol=0, atol=1e-14)
 
 
+def by_unit(a, pieces):
+    """The pieces of each unit side by side, (..., units, pieces), one number after the other."""
+    units = a.shape[-1] // pieces
+    columns = [[piece * units + unit for piece in range(pieces)] for unit in range(units)]
+    return a[..., columns]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(10,), (7, 10), (2, 3, 20)])
+@pytest.mark.parametrize("pieces", [1, 2, 5])
+def test_maxout_is_the_largest_piece_and_its_slope_the_derivative(pieces, shape, dtype):
+    a = np.random.default_rng(0).normal(size=shape).astype(dtype)
+    activation, before = maxout(pieces), a.copy()
+    z, slope = activation.forward(a), activation.slope(a)
+    assert (z.shape, z.dtype) == ((*shape[:-1], shape[-1] // pieces), dtype)
+    assert (slope.shape, slope.dtype) == (shape, dtype)
+    np.testing.assert_array_equal(z, by_unit(a, pieces).max(axis=-1))
+    np.testing.assert_array_equal(by_unit(slope, pieces).sum(axis=-1), 1)
+    np.testing.assert_array_equal((by_unit(slope, pieces) * by_unit(a, pieces)).sum(axis=-1), z)
+    numerical = gradient(lambda a: by_unit(a, pieces).max(axis=-1).sum(), a, h=1e-6)
+    np.testing.assert_allclose(slope, numerical, rtol=0, atol=1e-8)
+    np.testing.assert_array_equal(a, before)
+
+
+def test_maxout_of_one_piece_is_the_identity():
+    a = np.random.default_rng(0).normal(size=(3, 4))
+    np.testing.assert_array_equal(maxout(1).forward(a), a)
+    np.testing.assert_array_equal(maxout(1).slope(a), 1)
+
+
+def test_maxout_of_a_and_0_is_relu():
+    a = np.random.default_rng(0).normal(size=(3, 4))
+    activation, both = maxout(2), np.concatenate([a, np.zeros_like(a)], axis=1)
+    np.testing.assert_array_equal(activation.forward(both), ACTIVATIONS["relu"]().forward(a))
+    np.testing.assert_array_equal(activation.slope(both)[:, :4], ACTIVATIONS["relu"]().slope(a))
+
+
+def test_pieces_that_are_equal_share_the_slope_of_maxout():
+    a = np.array([[1.0, 5.0, 1.0, 2.0, 1.0, 5.0], [0.0] * 6])
+    expected = [[1 / 3, 0.5, 1 / 3, 0, 1 / 3, 0.5], [1 / 3] * 6]
+    np.testing.assert_allclose(maxout(3).slope(a), expected, rtol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_maxout_writes_into_given_arrays(dtype):
+    activation = maxout(3)
+    a = np.random.default_rng(0).normal(size=(5, 12)).astype(dtype)
+    z, slope = between_ones((5, 4), dtype), between_ones(a.shape, dtype)
+    assert activation.both(a, z, slope) is None
+    np.testing.assert_array_equal(z, activation.forward(a))
+    np.testing.assert_array_equal(slope, activation.slope(a))
+    out = between_ones((5, 4), dtype)
+    assert activation.forward(a, out=out) is out
+    np.testing.assert_array_equal(out, z)
+    for array in (z, slope, out):
+        assert (array.base[:, [0, -1]] == 1).all()
+
+
 @pytest.mark.parametrize("name", sorted(ACTIVATIONS))
 def test_nan_is_not_hidden(name):
-    activation, a = ACTIVATIONS[name](), np.array([np.nan], np.float32)
-    z = np.zeros_like(a)
+    activation = ACTIVATIONS[name]()
+    a, z = np.full(activation.pieces, 1, np.float32), np.zeros(1, np.float32)
+    a[0] = np.nan
     activation.both(a, z, np.zeros_like(a))
     for value in (activation.forward(a)[0], z[0]):
         assert np.isnan(value) or name == "step"
@@ -185,6 +245,10 @@ def test_nan_is_not_hidden(name):
     ("name", "params", "message"),
     [
         ("gelu", {"approximate": "erf"}, "approximate: expected 'none' or 'tanh', got 'erf'"),
+        ("maxout", {"pieces": 0}, "pieces: expected an integer from 1, got 0"),
+        ("maxout", {"pieces": 2.5}, "pieces: expected an integer from 1, got 2.5"),
+        ("maxout", {"pieces": True}, "pieces: expected an integer from 1, got True"),
+        ("maxout", {"pieces": "5"}, "pieces: expected an integer from 1, got '5'"),
         ("elu", {"alpha": "1"}, "alpha: expected a finite number, got '1'"),
         ("elu", {"alpha": math.inf}, "alpha: expected a finite number, got inf"),
         (

@@ -49,21 +49,32 @@ def plain(net, x1, t, pair, masks=None):
 
     ``masks`` multiply the outputs of the hidden layers.
     """
-    z, slopes = [x1[:, :-1]], []
+    z, slopes, pieces = [x1[:, :-1]], [], [activation.pieces for activation in net.activations]
     for i, (W, b) in enumerate(zip(net.W, net.b, strict=True)):
         a = z[i] @ W + b
         if i < len(net.activations):
-            mask = 1 if masks is None else masks[i]
-            z.append(net.activations[i].forward(a) * mask)
-            slopes.append(net.activations[i].slope(a) * mask)
+            z.append(net.activations[i].forward(a))
+            slopes.append(net.activations[i].slope(a))
+            if masks is not None:
+                z[-1] *= masks[i]
+                slopes[-1] *= np.tile(masks[i], pieces[i])
     da = np.empty_like(a)
     loss = pair.backward(a, t, da)
     parts = []
     for i in reversed(range(len(net.W))):
         parts = [(z[i].T @ da).ravel(), da.sum(axis=0), *parts]
         if i > 0:
-            da = da @ net.W[i].T * slopes[i - 1]
+            da = np.tile(da @ net.W[i].T, pieces[i - 1]) * slopes[i - 1]
     return loss, np.concatenate(parts)
+
+
+def nearest_kink(net, x1):
+    """How far from a kink of its activation the nearest unit is."""
+    a = [a for name, a in net.trace(x1[:, :-1]) if name[0] == "a"]
+    if net.activations[0].pieces == 1:
+        return min(np.abs(each).min() for each in a)
+    by_piece = [np.sort(each.reshape(len(x1), 5, -1), axis=1) for each in a[:-1]]
+    return min((each[:, -1] - each[:, -2]).min() for each in by_piece)
 
 
 def numerical(net, f):
@@ -82,8 +93,7 @@ def test_equals_the_numerical_gradient(activation, params, output, loss):
     net = network([4, 5, 6, 3], activation, output, **params)
     x1, t = samples(4, 3)
     pair = head_of(output, loss)
-    kinks = [a for name, a in net.trace(x1[:, :-1]) if name[0] == "a"]
-    assert min(np.abs(a).min() for a in kinks) > 1e-4  # no step h crosses one
+    assert nearest_kink(net, x1) > 1e-4  # no step h crosses one
 
     propagate, before = Backpropagation(net, pair), net.parameters.copy()
     value = propagate(x1, t)
@@ -139,6 +149,27 @@ def test_follows_the_parameters_of_the_network():
     expected, gradients = plain(net, x1, t, head_of())
     assert propagate(x1, t) == pytest.approx(expected, rel=1e-13) != first
     np.testing.assert_allclose(propagate.gradients, gradients, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 5])
+@pytest.mark.parametrize("sizes", [[4, 1, 3], [4, 5, 3], [2, 9, 7, 8, 3]])
+def test_maxout_equals_the_plain_one_for_any_number_of_pieces(sizes, pieces):
+    net, (x1, t) = network(sizes, "maxout", pieces=pieces), samples(sizes[0], 3)
+    assert [W.shape[1] for W in net.W] == [*(units * pieces for units in sizes[1:-1]), 3]
+    propagate = Backpropagation(net, head_of())
+    for size in (12, 3, 12):
+        loss, gradients = plain(net, x1[:size], t[:size], head_of())
+        assert propagate(x1[:size], t[:size]) == pytest.approx(loss, rel=1e-13)
+        np.testing.assert_allclose(propagate.gradients, gradients, rtol=1e-12, atol=1e-15)
+
+
+def test_of_maxout_beside_other_activations():
+    names = ["maxout", "tanh", "maxout"]
+    net, (x1, t) = network([3, 4, 5, 4, 2], names), samples(3, 2)
+    propagate = Backpropagation(net, head_of())
+    propagate(x1, t)
+    expected = numerical(net, lambda: head_of().value(net.logits(x1[:, :-1]), t))
+    np.testing.assert_allclose(propagate.gradients, expected, rtol=1e-6, atol=1e-9)
 
 
 def test_is_the_mean_over_the_batch():
@@ -211,7 +242,7 @@ def test_every_array_keeps_the_dtype(activation, params, output, loss, dtype):
             seen.extend(array.dtype for array in (*arrays, result) if isinstance(array, np.ndarray))
             return result
 
-        return wrapper
+        return wrapper if callable(function) else function
 
     net = network([4, 5, 6, 3], activation, output, dtype, **params)
     net.activations = [type(a)(*map(watched, a)) for a in net.activations]
@@ -223,7 +254,7 @@ def test_every_array_keeps_the_dtype(activation, params, output, loss, dtype):
     assert net.parameters.dtype == propagate.gradients.dtype == dtype
 
 
-@pytest.mark.parametrize("activation", ["gelu", "relu", "sigmoid"])
+@pytest.mark.parametrize("activation", ["gelu", "maxout", "relu", "sigmoid"])
 def test_float32_agrees_with_float64(activation):
     losses, gradients = [], []
     for dtype in (np.float32, np.float64):
@@ -235,8 +266,9 @@ def test_float32_agrees_with_float64(activation):
     np.testing.assert_allclose(*gradients, rtol=1e-3, atol=2e-6)
 
 
-def test_dropout_leaves_out_hidden_units_and_their_gradient_and_no_bias():
-    net, (x1, t) = network([4, 30, 20, 3], "tanh"), samples(4, 3)
+@pytest.mark.parametrize("activation", ["tanh", "maxout"])
+def test_dropout_leaves_out_hidden_units_and_their_gradient_and_no_bias(activation):
+    net, (x1, t) = network([4, 30, 20, 3], activation), samples(4, 3)
     propagate = Backpropagation(net, head_of(), Dropout(0.4, generator()))
     rng = generator()
     for size in (12, 5):  # the masks of one layer after the other, anew for each batch

@@ -133,7 +133,7 @@ def test_parameters_are_one_vector_by_layer_the_biases_after_the_weights():
 
 def test_layers_are_views_of_a_vector():
     vector = np.arange(43.0)
-    first, second = layers(vector, [4, 5, 3])
+    first, second = layers(vector, [(5, 5), (6, 3)])
     np.testing.assert_array_equal(first, np.arange(25.0).reshape(5, 5))
     np.testing.assert_array_equal(second, np.arange(25.0, 43.0).reshape(6, 3))
     second[...] = 0

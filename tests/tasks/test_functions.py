@@ -147,3 +147,10 @@ def test_points_too_large_for_the_dtype():
     message = "task.params.points: expected a list of finite numbers, got [1e+300]"
     with pytest.raises(BadInput, match=f"^{re.escape(message)}$"):
         functions.run(made("float32"), points=[1e300])
+
+
+@pytest.mark.parametrize("name", ["maxout", "pairwise"])
+def test_what_makes_one_number_of_several_has_no_table(name):
+    message = f"^task.params.functions: expected one of elu, .*, tanh, got {name}$"
+    with pytest.raises(BadInput, match=message):
+        functions.run(made(), functions=["relu", name])

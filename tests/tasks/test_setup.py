@@ -14,7 +14,7 @@ def config(dataset="xor", output="softmax", params=None, weights="none", **more)
         task=Choice("inference"),
         dataset=Dataset(dataset, params or {}),
         network=Network(hidden=more.pop("hidden", [3])),
-        activation=Choice("relu"),
+        activation=Choice(more.pop("activation", "relu"), more.pop("activation_params", {})),
         output=Choice(output),
         loss=Choice(more.pop("loss", "cross_entropy")),
         optimizer=Choice("sgd", {"lr": 0.1}),
@@ -112,3 +112,48 @@ def test_without_labels_the_weights_say_how_many_outputs():
     assert len(split.x) == 2
     with pytest.raises(BadInput, match="weights: expected given weights"):
         build(config("inline", params=params))
+
+
+# Two inputs, three units of two pieces, two outputs.
+PIECES = {"W1": [[1.0] * 6] * 2, "b1": [0.0] * 6, "W2": [[1.0, 2.0]] * 3, "b2": [0.0, 0.0]}
+
+
+def given(pieces=None, **more):
+    params = {"pieces": pieces}
+    more = {"activation": "maxout", "activation_params": params} | more
+    return config(weights="inline", weights_params=PIECES, **more)
+
+
+@pytest.mark.parametrize("pieces", [2, None])
+def test_maxout_has_the_pieces_of_given_weights(pieces):
+    network = build(given(pieces)).network
+    assert (network.sizes, [W.shape for W in network.W]) == ([2, 3, 2], [(2, 6), (3, 2)])
+    np.testing.assert_array_equal(network.logits(np.array([[1.0, 2.0]])), [[9, 18]])
+
+
+@pytest.mark.parametrize(("pieces", "columns"), [(None, 15), (5, 15), (2, 6), (1, 3)])
+def test_maxout_has_five_pieces_unless_told(pieces, columns):
+    made = config(activation="maxout", activation_params={"pieces": pieces})
+    assert build(made).network.W[0].shape == (2, columns)
+
+
+@pytest.mark.parametrize(
+    ("more", "columns"),
+    [({"pieces": 3}, 9), ({"pieces": 1}, 3), ({"activation": "relu", "activation_params": {}}, 3)],
+)
+def test_weights_of_another_number_of_pieces_are_refused(more, columns):
+    message = rf"^weights: W1: expected \(2, {columns}\), got \(2, 6\)$"
+    with pytest.raises(BadInput, match=message):
+        build(given(**more))
+
+
+def test_weights_without_pieces_suit_maxout_of_one_piece():
+    arrays = {"W1": [[1.0, -1.0]] * 2, "b1": [0.0, 0.0], "W2": [[1.0, 0.0], [0.0, 1.0]]}
+    made = config(
+        activation="maxout",
+        weights="inline",
+        weights_params=arrays | {"b2": [0.0, 0.0]},
+        hidden=[2],
+    )
+    logits = build(made).network.logits(np.array([[1.0, 2.0]]))
+    np.testing.assert_array_equal(logits, [[3, -3]])  # as the identity has it

@@ -135,8 +135,8 @@ LAYER = {"W1": [[1.0, 2.0]], "b1": [0.0, 0.0]}
         ({"b1": []}, "b1: expected shape (outputs,), got (0,)"),
         ({"b1": [0.0]}, "b1: expected 2 numbers, the columns of W1, got 1"),
         (
-            {"W2": [[1.0]], "b2": [1.0]},
-            "W2: expected 2 rows, the columns of W1, got 1",
+            {"W2": [[1.0]] * 3, "b2": [1.0]},
+            "W2: expected 2 rows, the columns of W1, got 3",
         ),
         ({"W1": [[1.0, 2.0], [3.0]]}, "W1: expected rows of equal length, got ragged ones"),
         ({"W1": [["1", "2"]]}, "W1: expected real numbers, got dtype '<U1'"),
@@ -223,3 +223,10 @@ def test_view_follows_byte_order_and_index_order():
     np.testing.assert_array_equal(
         view(numbers.tobytes(), ">i2", [2, 3], False, "x"), [[0, 1, 2], [3, 4, 5]]
     )
+
+
+def test_a_neuron_may_have_several_columns():
+    shapes = {"W1": (4, 6), "b1": 6, "W2": (3, 10), "b2": 10, "W3": (10, 2), "b3": 2}
+    weights = from_arrays({name: np.zeros(shape) for name, shape in shapes.items()}, "x")
+    assert weights.sizes == [4, 3, 10, 2]
+    assert weights.pieces == [2, 1]

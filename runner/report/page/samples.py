@@ -16,7 +16,8 @@ from runner.tables.results import Results
 from runner.tables.strict import Row
 
 Array = NDArray[Any]
-SOURCES = ("digits", "file", "mnist", "mnist5k")  # the program's own readers of images
+# The program's own readers of images.
+SOURCES = ("digits", "fashion_mnist", "file", "mnist", "mnist5k")
 MOST = 24  # pictures of each kind
 
 
