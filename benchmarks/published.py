@@ -17,6 +17,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+import yaml
+
 from runner.tables.store import read_record, read_rows
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -70,11 +72,17 @@ def main() -> None:
 
 
 def completed(folder: Path) -> list[dict[str, str]]:
-    """Return the rows of a sweep's jobs, all of which must have completed."""
-    jobs = read_rows(folder / "results.csv")
-    for job in jobs:
-        if job["status"] != "completed":
-            raise SystemExit(f"{folder}: {job['run_id']} is {job['status']}")
+    """Return the rows of a sweep's jobs, all of which must have completed.
+
+    What all of them have in common is no column of the sweep's table, but an override of each.
+    """
+    jobs = []
+    for row in read_rows(folder / "results.csv"):
+        if row["status"] != "completed":
+            raise SystemExit(f"{folder}: {row['run_id']} is {row['status']}")
+        path = folder / "jobs" / row["run_id"] / ".hydra" / "overrides.yaml"
+        words = yaml.safe_load(path.read_text(encoding="utf-8"))
+        jobs.append(dict(word.split("=", 1) for word in words) | row)
     return jobs
 
 
