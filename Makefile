@@ -1,11 +1,12 @@
 # `make run`: the main job. `make test`: linter, types and all tests. `make coverage`: what the
-# tests reach, in twice the time. Each sets up .venv first.
+# tests reach, in twice the time. `make torture`: the long form of the tests of promises, and the
+# table of docs/promises.md. Each sets up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: run test coverage lock clean
+.PHONY: run test coverage torture lock clean
 
 run: .venv/run
 	$(BIN)/python -m runner
@@ -18,6 +19,9 @@ test: .venv/test
 
 coverage: .venv/test
 	$(PYTEST) --cov=runner --cov-report=term
+
+torture: .venv/test
+	$(PYTEST) -m promise --long --promises docs/promises.md
 
 .venv/run: pyproject.toml requirements.lock
 	$(PYTHON) -m venv .venv

@@ -17,7 +17,7 @@ from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from runner.lookup import BadInput, did_you_mean
+from runner.lookup import BadInput, did_you_mean, interrupt_behind
 
 if TYPE_CHECKING:
     from runner.job import RunResult
@@ -47,6 +47,9 @@ groups and their choices (`runner choices GROUP` explains them):
 
 Any other key of the configuration can be set too: `runner --cfg job` shows all.
 """
+
+
+CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "\ufffd")  # what a terminal would obey
 
 
 class Terminated(KeyboardInterrupt):
@@ -79,18 +82,26 @@ def main(words: Sequence[str] | None = None) -> int:
             status = dispatch(words)
             sys.stdout.flush()  # here, where a reader who has gone is expected
             return status
-    except BadInput as error:
-        return complain(error, 2)
-    except Terminated as interrupt:
-        return complain(said("terminated", interrupt), 143)
-    except KeyboardInterrupt as interrupt:
+    except (Exception, KeyboardInterrupt) as error:
+        interrupt = interrupt_behind(error)
+        if interrupt is None:
+            return failure(error)
+        if isinstance(interrupt, Terminated):
+            return complain(said("terminated", interrupt), 143)
         return complain(said("interrupted", interrupt), 130)
-    except BrokenPipeError:
+
+
+def failure(error: BaseException) -> int:
+    """Say what went wrong and return the status; raise again what is a mistake of the program."""
+    if isinstance(error, BadInput):
+        return complain(error, 2)
+    if isinstance(error, BrokenPipeError):
         # The reader of our output has gone; what is still buffered goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:
+    if isinstance(error, OSError):
         return complain(f"{error.filename or 'system'}: {error.strerror or error}", 1)
+    raise error
 
 
 def said(word: str, error: BaseException) -> str:
@@ -133,8 +144,8 @@ def loading() -> Iterator[None]:
 
 
 def complain(message: object, status: int) -> int:
-    """Print one line on stderr and return the status."""
-    print(" ".join(f"error: {message}".split()), file=sys.stderr)
+    """Print one line on stderr, with nothing in it that a terminal obeys; return the status."""
+    print(" ".join(f"error: {message}".split()).translate(CONTROLS), file=sys.stderr)
     return status
 
 
@@ -461,7 +472,7 @@ def summarize(words: Sequence[str]) -> int:
 def say_aside(lines: Sequence[str], form: str) -> None:
     """Print what is no part of a table; what another program reads stays free of it."""
     for line in lines:
-        print(line, file=sys.stdout if form == "terminal" else sys.stderr)
+        print(line.translate(CONTROLS), file=sys.stdout if form == "terminal" else sys.stderr)
 
 
 def report(words: Sequence[str]) -> int:

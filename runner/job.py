@@ -3,7 +3,8 @@
 import functools
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,15 @@ from runner import weights as weight_files
 from runner.config import Config
 from runner.environment import arithmetic, blas_threads, code_version, describe, products
 from runner.expect import Verdict
-from runner.lookup import BadInput, did_you_mean, find, one_of, parameters, source_digest
+from runner.lookup import (
+    BadInput,
+    did_you_mean,
+    find,
+    interrupt_behind,
+    one_of,
+    parameters,
+    source_digest,
+)
 from runner.nn.training import Diverged
 from runner.pictures import draw, draws
 from runner.tables import store
@@ -189,6 +198,17 @@ def task_function(config: Config, folders: Sequence[Path]) -> Callable[..., Any]
     return functools.partial(task, **config.task.params)
 
 
+@contextmanager
+def logging_if_possible() -> Iterator[None]:
+    """Let a log that cannot be written, because the disk is full, end without a word on stderr."""
+    before, logging.raiseExceptions = logging.raiseExceptions, False
+    try:
+        yield
+    finally:
+        logging.raiseExceptions = before
+
+
+@logging_if_possible()
 def run(
     config: Config,
     folder: Path,
@@ -282,9 +302,10 @@ def attempt(task: Callable[[], Records], threads: int) -> Ending:
         return Ending("completed", records)
     except Diverged as error:
         return Ending("diverged", error=str(error))
-    except KeyboardInterrupt as interrupt:
-        return Ending("interrupted", error="interrupted", interrupt=interrupt)
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
+        interrupt = interrupt_behind(error)
+        if interrupt is not None:
+            return Ending("interrupted", error="interrupted", interrupt=interrupt)
         log.exception("the task failed")
         return Ending("failed", error=" ".join(f"{type(error).__name__}: {error}".split()))
 

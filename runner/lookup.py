@@ -244,3 +244,15 @@ def _import_file(path: str, file: Path, folder: Path) -> ModuleType:
             if origin and Path(origin).is_relative_to(folder):
                 del sys.modules[name]
     return module
+
+
+def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """Return the interrupt that an exception is, or came in the place of.
+
+    What it interrupts may be in no state to be left in order: OmegaConf's own
+    context managers then raise something else, and the interrupt would be lost.
+    """
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, KeyboardInterrupt):
+        seen = seen.__cause__ or seen.__context__
+    return seen

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+HEAD = "| promise | cases tried | cases held |"
 
 
 def pytest_addoption(parser):
@@ -20,6 +21,12 @@ def pytest_addoption(parser):
         action="store_true",
         help="try every case of the promises, as `make torture` does, not a sample of them",
     )
+    parser.addoption(
+        "--promises",
+        type=Path,
+        metavar="FILE",
+        help="write the table of promises into this Markdown file, in the place of the one there",
+    )
 
 
 def pytest_configure(config):
@@ -28,6 +35,53 @@ def pytest_configure(config):
         cache = tempfile.mkdtemp(prefix="runner-test-cache-")
         os.environ["XDG_CACHE_HOME"] = cache
         config.add_cleanup(lambda: shutil.rmtree(cache, ignore_errors=True))
+
+
+def pytest_runtest_setup(item):
+    # Properties travel with the report of a test, from other processes too; markers do not.
+    for marker in item.iter_markers("promise"):
+        item.user_properties.append(("promise", marker.args[0]))
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    file = config.getoption("--promises")
+    if not (file or config.getoption("--long") or config.option.markexpr):
+        return
+    ended = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
+    counts = promises(report for kind in ended for report in terminalreporter.getreports(kind))
+    lines = markdown(counts)
+    if file is not None:
+        before, _, rest = file.read_text(encoding="utf-8").partition(HEAD)
+        _, gap, after = rest.partition("\n\n")
+        text = before + "\n".join(lines) + (gap + after if gap else "\n")
+        file.write_text(text, encoding="utf-8")
+    if counts:
+        terminalreporter.section("promises")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
+def promises(reports):
+    """Return how many cases of each promise were tried, and how many held.
+
+    A test is as many cases as it has recorded as `cases`, or one; of a test that
+    failed none held, and one that was skipped has tried none.
+    """
+    counts = {}
+    for report in sorted(reports, key=lambda report: report.location):
+        cases = sum(value for name, value in report.user_properties if name == "cases") or 1
+        tried = 0 if report.skipped and not hasattr(report, "wasxfail") else cases
+        held = tried if report.passed else 0
+        for promise in [value for name, value in report.user_properties if name == "promise"]:
+            before = counts.get(promise, (0, 0))
+            counts[promise] = (before[0] + tried, before[1] + held)
+    return counts
+
+
+def markdown(counts):
+    """Return the lines of a table of promises."""
+    rows = [f"| {text} | {tried:,} | {held:,} |" for text, (tried, held) in counts.items()]
+    return [HEAD, "| --- | ---: | ---: |", *rows]
 
 
 def real_data(config, name):

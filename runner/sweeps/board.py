@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from runner.sweeps.plan import Row, swept
 from runner.tables import store
+from runner.tables.columns import SCHEMA_VERSION
 from runner.tables.summarize import Counts, Watcher
 
 if TYPE_CHECKING:
@@ -99,13 +100,17 @@ class Board:
         taken = self.rows[run_id] = merged(self.plan[run_id], row)
         self.count(taken)
         ended = {name: taken.get(name, "") for name in ("status", "accuracy", "error")}
-        self.watch(self.counts, dict(swept(self.plan[run_id])) | ended)
+        try:
+            self.watch(self.counts, dict(swept(self.plan[run_id])) | ended)
+        except OSError:  # who watched has gone, or its disk is full: that is no fault of the jobs
+            self.watch = unwatched
 
     def fail(self, run_id: str, error: str) -> None:
         """Take a job that left no record."""
         with self.alone:
             if run_id not in self.rows:
-                self.take(run_id, {"status": "failed", "error": " ".join(error.split())})
+                row = {"status": "failed", "error": " ".join(error.split())}
+                self.take(run_id, {"schema_version": str(SCHEMA_VERSION), **row})
 
     def count_again(self) -> None:
         """Count all rows, after one of them has changed."""

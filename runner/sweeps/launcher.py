@@ -26,8 +26,8 @@ from omegaconf._utils import OmegaConfDumper
 from runner.compose.composition import Plain
 from runner.compose.loader import SweepJob, user_folders
 from runner.compose.safety import leaves
-from runner.job import run_in_sweep
-from runner.lookup import BadInput
+from runner.job import logging_if_possible, run_in_sweep
+from runner.lookup import BadInput, interrupt_behind
 from runner.sweeps.workers import Worker, ready, workers
 from runner.tables import store
 
@@ -150,6 +150,7 @@ class RunnerLauncher(Launcher):
                     if not self.ended(job):
                         waiting.clear()
 
+    @logging_if_possible()
     def attempt(self, number: int, overrides: list[str]) -> JobReturn:
         """Run one job; an exception of the program or of a callback is how it ended."""
         job = JobReturn(overrides=overrides)
@@ -259,7 +260,10 @@ def cores() -> int:
 
 
 def fail(job: JobReturn, error: Exception) -> None:
-    """Say that an exception is how a job ended."""
+    """Say that an exception is how a job ended, unless it was interrupted."""
+    interrupt = interrupt_behind(error)
+    if interrupt is not None:
+        raise interrupt
     log.error("the job failed", exc_info=error)
     job.return_value, job.status = error, JobStatus.FAILED
 

@@ -20,7 +20,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from runner.lookup import BadInput
+from runner.lookup import BadInput, interrupt_behind
 from runner.sweeps import plan
 from runner.sweeps.board import Board, unwatched
 from runner.sweeps.launcher import RunnerLauncher, RunnerLauncherConf
@@ -166,6 +166,8 @@ class RunnerSweeper(Sweeper):
             try:
                 ended = self.launcher.launch(some, initial_job_idx=first)
             except Exception as error:  # a plugin's: of its workers, of a queue that is not there
+                if (interrupt := interrupt_behind(error)) is not None:
+                    raise interrupt from None
                 ended = [JobReturn(status=JobStatus.FAILED, _return_value=error)] * len(some)
             yield from (job for job in ended if job.status != JobStatus.UNKNOWN)
             if not whole and stops(board, ended[-1]):

@@ -25,6 +25,7 @@ READ = {  # columns of a run's tables that are read by name
     "timing": ("phase", "batch_size", "repeat", "seconds", "items_per_second"),
 }
 CONFIGURATION = ".hydra/config.yaml"
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the start of one
 PLANNED = ("run_id", "config_hash", "data_hash", "weights_hash", "code_version")
 
 
@@ -131,6 +132,9 @@ def read_results(given: str) -> Results:
     """
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", given):
         raise ValueError(f"{given}: expected a local file or folder, got a URL")
+    if given.startswith(FORMULA):  # it is shown in tables, which a spreadsheet may open
+        hint = f"did you mean ./{given}?"
+        raise ValueError(f"{given}: expected a name that is no formula, got {given!r}; {hint}")
     path = Path(given)
     if not path.exists():
         expected = "a CSV file, or the folder of a run or of a sweep"

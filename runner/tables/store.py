@@ -158,8 +158,7 @@ def lock(folder: Path, seconds: float = -1) -> Iterator[bool]:
     The system unlocks what a killed process has locked. Where it knows no locks
     (some network file systems), nothing is locked.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    held = FileLock(folder / LOCK, timeout=seconds)
+    held = FileLock(folder / LOCK, timeout=seconds)  # makes the folder, too
     try:
         held.acquire()
     except Timeout:
@@ -222,7 +221,7 @@ def is_sweep(folder: Path) -> bool:
 
 def write_command(folder: Path, words: Sequence[str]) -> None:
     """Write the words after ``runner -m`` that a sweep was started with."""
-    write_bytes(folder / COMMAND, (json.dumps(list(words)) + "\n").encode())
+    write_bytes(folder / COMMAND, (json.dumps(list(words)) + "\n").encode(), sync=True)
 
 
 def read_command(folder: Path) -> list[str]:
@@ -242,7 +241,7 @@ def read_command(folder: Path) -> list[str]:
 def write_plan(folder: Path, plan: Iterable[Mapping[str, str]]) -> None:
     """Write a sweep's plan: a row per job."""
     rows = list(plan)
-    write_rows(folder / PLAN, list(rows[0]), rows)
+    write_bytes(folder / PLAN, csv_text(rows[0], rows).encode(), sync=True)
 
 
 def read_plan(folder: Path) -> list[dict[str, str]]:
@@ -265,12 +264,14 @@ def write_rows(path: Path, names: Sequence[Any], rows: Iterable[Mapping[Any, Any
 
 def csv_text(names: Iterable[Any], rows: Iterable[Mapping[Any, Any]]) -> str:
     """Return rows as CSV: one line ending everywhere, empty for missing."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    for row in rows:
-        values = (row.get(name) for name in names)
-        writer.writerow("" if value is None or value != value else value for value in values)
+    text, names = io.StringIO(), list(names)
+    plain = csv.writer(text, lineterminator="\n")
+    quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for cells in ([*names], *([row.get(name) for name in names] for row in rows)):
+        values = ["" if value is None or value != value else value for value in cells]
+        # A carriage return ends a row too, for who reads it; Python 3.11 does not quote it.
+        returns = any("\r" in value for value in values if isinstance(value, str))
+        (quoting if returns else plain).writerow(values)
     return text.getvalue()
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from runner.config import batch_sizes
 from runner.data.dataset import one_hot
+from runner.nn.checks import Diverged, overflows
 from runner.nn.mlp import ROWS, Forward
 from runner.nn.outputs import decide
 from runner.tasks.records import (
@@ -28,7 +29,15 @@ def run(setup: Setup, progress: Progress = no_progress) -> Records:
     ------
     ArithmeticError
         When two batch sizes do not decide for the same classes.
+    runner.nn.checks.Diverged
+        When an output is not finite: which one is the largest says nothing then.
     """
+    with overflows():
+        return infer(setup, progress)
+
+
+def infer(setup: Setup, progress: Progress) -> Records:
+    """Do what `run` says."""
     split = setup.split(setup.config.dataset.split)
     sizes = batch_sizes(setup.config)
     records = Records()
@@ -93,8 +102,16 @@ def check_agreement(setup: Setup, logits: dict[int, Array]) -> None:
 
 
 def measure(setup: Setup, split: Split, logits: Array, records: Records) -> None:
-    """Add accuracy, confusion and predictions of a split to the records."""
+    """Add accuracy, confusion and predictions of a split to the records.
+
+    Raises
+    ------
+    runner.nn.checks.Diverged
+        When a logit or an output is not finite.
+    """
     y = setup.network.output.forward(logits)
+    if not (np.isfinite(logits).all() and np.isfinite(y).all()):
+        raise Diverged(f"an output of the {split.name} split is not finite")
     records.accuracy += accuracy_rows(split, logits, y, setup.classes, setup.head)
     records.arrays |= {"y": y}
     if split.t is not None:

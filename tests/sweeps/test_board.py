@@ -43,6 +43,7 @@ def test_counts(tmp_path):
     assert board.rows["cc"] == {
         "run_id": "cc",
         "lr": "3",
+        "schema_version": "1",  # as `runner compare` wants it
         "status": "failed",
         "error": "OSError: full",
     }
@@ -131,3 +132,16 @@ def test_a_table_that_cannot_be_written_now_is_written_later(tmp_path, monkeypat
 
 def full():
     raise OSError("full")
+
+
+def test_who_watches_and_has_gone_stops_no_job(tmp_path):
+    def gone(counts, row):
+        seen.append(row["status"])
+        raise BrokenPipeError
+
+    seen = []
+    board = Board(tmp_path, [{"run_id": "aa"}, {"run_id": "bb"}], gone)
+    board.fail("aa", "broken")
+    board.fail("bb", "broken too")
+    assert seen == ["failed"]
+    assert board.counts[:4] == (2, 2, 0, 2)

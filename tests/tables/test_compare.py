@@ -502,3 +502,12 @@ class TestGates:
         a = [[0.5] * 3]
         assert self.judged("accuracy <= baseline", a, a)[0].state == "holds"
         assert self.judged("accuracy < baseline", a, a)[0].state == "does not hold"
+
+
+def test_the_loss_of_two_single_runs_says_nothing_of_their_samples():
+    a, b = (
+        table(name, "test_loss", [value], task="inference") for name, value in (("a", 1), ("b", 2))
+    )
+    made = one(a, b, "test_loss")
+    assert (made.method, made.verdict, made.needed) == ("paired t", "underpowered", 3)
+    assert (made.baseline, made.value, made.change) == (1.0, 2.0, 1.0)

@@ -1,12 +1,16 @@
 import json
+import os
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import xxhash
 
 from runner.tables import store
+from runner.tables.strict import read_csv
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
 
@@ -154,3 +158,137 @@ def test_results_have_the_columns_of_a_run_and_then_the_swept_keys(tmp_path):
     assert table["accuracy"].iloc[0] == 0.5
     assert pd.isna(table["accuracy"].iloc[1])
     assert table["status"].tolist() == ["", "failed"]
+
+
+@pytest.mark.parametrize("text", ["a\rb", "\r", "a\r\nb", 'a"\r"', "\n", ",", '"', "", " a "])
+def test_any_text_is_one_cell(tmp_path, text):
+    path = tmp_path / "a.csv"
+    store.write_rows(path, ["x", text or "y"], [{"x": text, text or "y": 1}, {"x": 2}])
+    assert store.read_rows(path) == [{"x": text, text or "y": "1"}, {"x": "2", text or "y": ""}]
+    assert read_csv(path)[0]["x"] == text
+    assert pd.read_csv(path, dtype=str, keep_default_na=False)["x"].tolist() == [text, "2"]
+
+
+def test_what_is_to_be_on_the_disk_is_waited_for(tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(os, "fsync", lambda fd: done.append(os.fstat(fd).st_size))
+    store.write_bytes(tmp_path / "deep" / "a", b"123")
+    assert done == []
+    store.write_bytes(tmp_path / "a", b"1234", sync=True)
+    assert done == [4]
+    done.clear()
+    commit(tmp_path)
+    assert done == [(tmp_path / "run.json").stat().st_size]
+
+
+def test_a_record_has_size_and_checksum_of_each_file(tmp_path):
+    commit(tmp_path)
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["files"]["a.csv"] == [4, xxhash.xxh3_64_hexdigest(b"x\n1\n")]
+    assert list(store.damaged(tmp_path, record)) == []
+    (tmp_path / "a.csv").write_bytes(b"x\n2\n")
+    (tmp_path / "b.npz").unlink()
+    (tmp_path / "b.npz").mkdir()
+    other = xxhash.xxh3_64_hexdigest(b"x\n2\n")
+    found = {name: got for name, _, got in store.damaged(tmp_path, record)}
+    assert found == {"a.csv": other, "b.npz": "none"}
+    wanted = {name: checksum for name, checksum, _ in store.damaged(tmp_path, record)}
+    assert wanted == {name: checksum for name, (_, checksum) in record["files"].items()}
+
+
+def test_a_checkpoint_is_that_of_its_run(tmp_path):
+    checkpoint = store.Checkpoint(tmp_path, "aa")
+    assert checkpoint.read() is None
+    checkpoint.write({"x": np.arange(3)})
+    checkpoint.write({"x": np.arange(4), "y": np.float32(1.5)})
+    read = checkpoint.read()
+    assert sorted(read) == ["x", "y"]
+    np.testing.assert_array_equal(read["x"], np.arange(4))
+    assert (read["y"].dtype, float(read["y"])) == (np.float32, 1.5)
+    assert store.Checkpoint(tmp_path, "bb").read() is None
+    (tmp_path / ".checkpoint.npz.1.00").write_bytes(b"half")
+    (tmp_path / "mine.npz").write_bytes(b"whole")
+    checkpoint.remove()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.npz"]
+    checkpoint.remove()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"text", b"PK\x03\x04", store.npz({"x": np.ones(9)})[:-9]]
+)
+def test_a_damaged_checkpoint_is_named(tmp_path, content):
+    path = tmp_path / "checkpoint.npz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"to go on from, got \w+(Error|File); remove"):
+        store.Checkpoint(tmp_path, "aa").read()
+    np.savez(path, run_id="aa", x=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match=f"^{re.escape(str(path))}: .* got ValueError; remove it"):
+        store.Checkpoint(tmp_path, "aa").read()
+
+
+def test_a_folder_is_locked_while_somebody_is_in_it(tmp_path):
+    folder = tmp_path / "deep" / "job"
+    assert not store.locked(folder)
+    assert not folder.exists()  # to look leaves no trace
+    with store.lock(folder, 0) as free:
+        assert free
+        assert store.locked(folder)
+        with store.lock(folder, 0) as again:
+            assert not again
+        with store.lock(folder, 0.1) as again:
+            assert not again
+    assert not store.locked(folder)
+    with pytest.raises(OSError, match="full"), store.lock(folder):
+        raise OSError("full")
+    assert not store.locked(folder)
+
+
+def test_where_there_are_no_locks_nothing_is_locked(tmp_path, monkeypatch):
+    def acquire(self):
+        raise NotImplementedError
+
+    monkeypatch.setattr(store.FileLock, "acquire", acquire)
+    with store.lock(tmp_path, 0) as free:
+        assert free
+        assert not store.locked(tmp_path)
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_sweep_that_another_process_makes_at_the_same_moment(tmp_path, monkeypatch, taken):
+    folder = tmp_path / "sweeps" / "mine"
+
+    def rename(self, target):
+        if taken:
+            target.mkdir()
+            (target / "plan.csv").write_text("run_id\naa\n")
+        raise OSError("not empty")
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(FileExistsError if taken else OSError, match="mine" if taken else "empty"):
+        store.create_sweep(folder, PLAN, [])
+    assert [path.name for path in folder.parent.iterdir()] == ["mine"] * taken
+
+
+def test_expectations_are_read_where_there_are_any(tmp_path):
+    assert store.read_expectations(tmp_path) == []
+    text = "name,held,expected,got,tolerance\naccuracy,False,0.5,0.25,exact\n"
+    (tmp_path / "expect.csv").write_text(text)
+    (row,) = store.read_expectations(tmp_path)
+    expected = {"name": "accuracy", "held": False, "expected": "0.5", "got": "0.25"}
+    assert row == expected | {"tolerance": "exact"}
+
+
+def test_a_forgotten_run_does_not_count(tmp_path):
+    commit(tmp_path)
+    store.forget(tmp_path)
+    assert store.read_record(tmp_path) is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b.npz"]
+
+
+def test_a_run_that_is_to_be_run_again_is_known_by_its_status(tmp_path):
+    for status, again in (("completed", False), ("diverged", False), ("failed", True)):
+        text = f"run_id,status\naa,{status}\n".encode()
+        store.commit(tmp_path, {"status": status}, {"results.csv": text})
+        row = {"run_id": "aa", "status": status}
+        assert store.read_row(tmp_path) == row
+        assert store.read_ended(tmp_path) == (None if again else row)
