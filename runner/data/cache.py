@@ -4,7 +4,7 @@ import contextlib
 import math
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -103,6 +103,8 @@ def store(archive: Archive, flat: Bytes) -> None:
                 aside.write(flat.data)
                 aside.close()
                 Path(aside.name).replace(path)
+                # Of others at the same work, which lose nothing, or of killed ones.
+                _remove(path.parent.glob(f"{path.name}.*.tmp"))
             except BaseException:
                 aside.close()
                 Path(aside.name).unlink(missing_ok=True)
@@ -113,19 +115,25 @@ def store(archive: Archive, flat: Bytes) -> None:
 def workspace(name: str) -> Iterator[Path]:
     """Yield a folder for a dataset's files that no other process uses meanwhile.
 
-    It is below the cache folder, or a temporary one where that cannot be written.
+    It is below the cache folder, or a temporary one where that cannot be written or locked.
     """
     folder = cache_folder() / name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("ab")
-    except OSError:
-        with tempfile.TemporaryDirectory(prefix="runner-") as temporary:
-            yield Path(temporary)
-        return
-    with lock:
-        _wait_for(lock)
-        yield folder
+    with contextlib.ExitStack() as until_left:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _wait_for(until_left.enter_context((folder / ".lock").open("ab")))
+        except OSError:
+            temporary = tempfile.TemporaryDirectory(prefix="runner-")
+            yield Path(until_left.enter_context(temporary))
+        else:
+            _remove(folder.glob("tmp*"))  # pooch's, of a process that was killed
+            yield folder
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _wait_for(lock: IO[bytes]) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Protocol, TypeAlias
 from .dataset import DataError
 
 TIMEOUT = 10.0  # seconds to connect, and between any two pieces of the answer
-DEADLINE = 300.0  # seconds for one file from one mirror, however steadily it drips
+DEADLINE = 300.0  # seconds for one file from one mirror, whatever it does meanwhile
 CHUNK = 1 << 16  # bytes
 
 
@@ -32,7 +33,11 @@ Progress: TypeAlias = bool | Callable[[str], Bar]
 
 
 class _Silent:
-    total = 0
+    """No progress bar at all."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.total = 0
 
     def update(self, n: int) -> None:
         pass
@@ -41,13 +46,10 @@ class _Silent:
         pass
 
 
-class _Percent:
+class _Percent(_Silent):
     """The plainest progress bar: a line on stderr."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.total = 0
-        self.done = 0
+    done = 0
 
     def update(self, n: int) -> None:
         self.done += n
@@ -120,40 +122,66 @@ def _fetch(
     timeout: float,
     deadline: float,
 ) -> None:
-    import requests
-
+    """Receive the right contents into a file, or raise before the deadline is long past."""
     end = time.monotonic() + deadline
-    digest, received = hashlib.sha256(), 0
-    # The checksum is that of the packed file: nothing is to be unpacked on the way.
-    headers = {"Accept-Encoding": "identity"}
-    with (
-        requests.get(url, timeout=timeout, stream=True, headers=headers) as answer,
-        Path(output).open("wb") as stream,
-        _bar(url.rpartition("/")[2], size, progress) as bar,
-    ):
-        answer.raise_for_status()
-        # read1 returns what has come; read would wait for a whole chunk, past any deadline.
-        while piece := answer.raw.read1(CHUNK, decode_content=False):
-            received += len(piece)
-            if received > size:
-                raise DataError(f"more than {size:,} bytes")
-            if time.monotonic() > end:
-                raise DataError(f"{received:,} of {size:,} bytes in {deadline:g} s")
-            digest.update(piece)
-            stream.write(piece)
-            bar.update(len(piece))
+    digest = hashlib.sha256()
+    failures: list[Exception] = []
+
+    def receive() -> None:
+        try:
+            for piece in _pieces(url, timeout):
+                if stream.tell() + len(piece) > size:
+                    raise DataError(f"more than {size:,} bytes")
+                if time.monotonic() > end:
+                    raise DataError(late())
+                digest.update(piece)
+                stream.write(piece)
+                bar.update(len(piece))
+        except Exception as reason:
+            failures.append(reason)
+
+    def late() -> str:
+        return f"{stream.tell():,} of {size:,} bytes in {deadline:g} s"
+
+    with Path(output).open("wb") as stream, _bar(url.rpartition("/")[2], size, progress) as bar:
+        # A name without an address or a head that drips cannot be interrupted, only left.
+        receiver = threading.Thread(target=receive, daemon=True)
+        receiver.start()
+        receiver.join(deadline)
+        if receiver.is_alive():
+            raise DataError(late())
+        received = stream.tell()
+    if failures:
+        raise failures[0]
     if received != size:
         raise DataError(f"{received:,} of {size:,} bytes")
     if digest.hexdigest() != sha256:
         raise DataError(f"other contents (SHA-256 {digest.hexdigest()[:12]}, not {sha256[:12]})")
 
 
+def _pieces(url: str, timeout: float) -> Iterator[bytes]:
+    """Yield what is at an address as it comes."""
+    import requests
+
+    def hang_up(answer: requests.Response, **_: object) -> None:
+        # Or requests would read the body of a redirect first, however long.
+        if answer.is_redirect:
+            answer.raw.close()
+
+    # The checksum is that of the packed file: nothing is to be unpacked on the way.
+    headers = {"Accept-Encoding": "identity"}
+    hooks = {"response": hang_up}
+    with requests.get(url, timeout=timeout, stream=True, headers=headers, hooks=hooks) as answer:
+        answer.raise_for_status()
+        # read1 returns what has come; read would wait for a whole chunk.
+        while piece := answer.raw.read1(CHUNK, decode_content=False):
+            yield piece
+
+
 @contextmanager
 def _bar(name: str, size: int, progress: Progress) -> Iterator[Bar]:
-    if progress is False:
-        yield _Silent()
-        return
-    bar = _Percent(name) if progress is True else progress(name)
+    made: dict[object, Callable[[str], Bar]] = {False: _Silent, True: _Percent}
+    bar = made[progress](name) if isinstance(progress, bool) else progress(name)
     bar.total = size
     try:
         yield bar

@@ -5,7 +5,7 @@ from pathlib import Path
 from .dataset import Array, DataError, Dataset, from_arrays, from_pair
 from .idx import GZIP, open_payload, read_idx
 from .npz import NPY, NPZ, read_npy, read_npz
-from .source import read_bytes
+from .source import enough_memory, read_bytes
 from .table import read_table
 
 HALVES = ("x_train", "t_train", "x_test", "t_test")
@@ -30,7 +30,11 @@ def file(path: Path | str, labels: Path | str | None = None, column: str | None 
         Naming the file (and the line of a CSV file), if it is malformed, too large, or does not
         hold what `runner.data.from_arrays` wants.
     """
-    path = Path(path)
+    with enough_memory(path):
+        return _dataset(Path(path), labels, column)
+
+
+def _dataset(path: Path, labels: Path | str | None, column: str | None) -> Dataset:
     contents = read_bytes(path)
     single = _is_array(contents)
     if labels is not None and not single:

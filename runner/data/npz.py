@@ -1,20 +1,36 @@
 """NumPy's .npy and .npz files, read without trusting what they declare."""
 
 import math
+import re
+import struct
 import zipfile
 import zlib
 from io import BytesIO
 
 import numpy as np
-from numpy.lib import format as npy
 
 from .dataset import Array, DataError
 from .source import LIMIT
 
-NPY = npy.MAGIC_PREFIX
+NPY = b"\x93NUMPY"
 NPZ = b"PK\x03\x04"
-SUFFIX = ".npy"
-READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+MOST_MEMBERS = 1000
+MEMBER = re.compile(r"([A-Za-z0-9_]{1,100})\.npy")
+
+# What NumPy writes, matched as text: its own reader has it parsed as Python.
+SIDE = "(?:0|[1-9][0-9]{0,9})"
+HEADER = re.compile(
+    r"\{ ?'descr': ?'(?P<dtype>[^']{1,20})', ?"
+    r"'fortran_order': ?(?P<fortran>True|False), ?"
+    rf"'shape': ?\((?P<shape>(?:{SIDE},(?: ?{SIDE},){{0,30}}(?: ?{SIDE})?)?)\),? ?\}} *\n?"
+)
+LENGTHS = {b"\1\0": 2, b"\2\0": 4, b"\3\0": 4}  # bytes of the header's length, by version
+LONGEST_HEADER = 10_000
+DTYPE = re.compile("[|<>][biu]1|[<>][iuf][248]")
+
+# What the standard library's readers raise, besides BadZipFile, when bytes make no sense.
+DAMAGE = (EOFError, OSError, OverflowError, RuntimeError, ValueError, struct.error, zlib.error)
 
 
 def read_npy(contents: bytes, where: object) -> Array:
@@ -25,19 +41,27 @@ def read_npy(contents: bytes, where: object) -> Array:
     DataError
         If it is not one, holds Python objects, or has another length than its header declares.
     """
-    stream = BytesIO(contents)
-    try:
-        shape, fortran, dtype = READERS[npy.read_magic(stream)](stream)
-        size = math.prod(shape)
-    except Exception as reason:  # on hostile text NumPy's header parser raises nearly anything
-        raise DataError(f"{where}: expected an intact .npy header, got {reason!r:.80}") from None
-    if dtype.kind not in "buif" or min(shape, default=0) < 0:
-        raise DataError(f"{where}: expected an array of real numbers, got {dtype} of {shape}")
-    expected, got = size * dtype.itemsize, len(contents) - stream.tell()
+    start = 8 + LENGTHS.get(contents[6:8], 0)
+    length = int.from_bytes(contents[8:start], "little")
+    known = contents.startswith(NPY) and start > 8
+    if not known or length > min(LONGEST_HEADER, len(contents) - start):
+        raise DataError(f"{where}: expected an intact .npy header, got {contents[:start]!r}")
+    text = str(contents[start : start + length], "latin1")
+    header = HEADER.fullmatch(text)
+    if header is None:
+        raise DataError(f"{where}: expected an intact .npy header, got {text!r:.80}")
+    shape = tuple(int(side) for side in re.findall("[0-9]+", header["shape"]))
+    if not DTYPE.fullmatch(header["dtype"]):
+        described = f"{header['dtype']!r} of {shape}"
+        raise DataError(f"{where}: expected an array of real numbers, got {described}")
+    if math.prod(side or 1 for side in shape) > LIMIT:
+        raise DataError(f"{where}: expected at most {LIMIT:,} values, got {shape}")
+    dtype = np.dtype(header["dtype"])
+    expected, got = math.prod(shape) * dtype.itemsize, len(contents) - start - length
     if got != expected:
         raise DataError(f"{where}: expected {expected:,} bytes for {dtype} {shape}, got {got:,}")
-    flat = np.frombuffer(contents, dtype, offset=stream.tell()) if size else np.empty(0, dtype)
-    return flat.reshape(shape, order="F" if fortran else "C")
+    flat = np.frombuffer(contents, dtype, offset=start + length) if got else np.empty(0, dtype)
+    return flat.reshape(shape, order="F" if header["fortran"] == "True" else "C")
 
 
 def read_npz(contents: bytes, where: object) -> dict[str, Array]:
@@ -49,18 +73,22 @@ def read_npz(contents: bytes, where: object) -> dict[str, Array]:
         If it is not one, if its members are encrypted, damaged, twice there or no arrays, or if
         they would inflate to more than `LIMIT`.
     """
+    # Counted first: the archive's own reader would build every entry of a false directory.
+    if contents.count(b"PK\x01\x02") > MOST_MEMBERS:
+        raise DataError(f"{where}: expected at most {MOST_MEMBERS:,} members, got more")
     try:
         with zipfile.ZipFile(BytesIO(contents)) as archive:
             members = archive.infolist()
             _check_members(members, where)
-            return {
-                member.filename.removesuffix(SUFFIX): read_npy(
-                    _read_member(archive, member), f"{where}: {member.filename}"
-                )
-                for member in members
-            }
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as reason:
-        raise DataError(f"{where}: expected an intact .npz, got {reason}") from None
+            packed = {member.orig_filename: _read_member(archive, member) for member in members}
+    except DataError:
+        raise
+    except (*DAMAGE, zipfile.BadZipFile) as reason:
+        raise DataError(f"{where}: expected an intact .npz, got {reason!s:.80}") from None
+    return {
+        name.removesuffix(".npy"): read_npy(content, f"{where}: {name}")
+        for name, content in packed.items()
+    }
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
@@ -71,12 +99,13 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 def _check_members(members: list[zipfile.ZipInfo], where: object) -> None:
     for member in members:
-        if not member.filename.endswith(SUFFIX):
-            raise DataError(f"{where}: expected .npy members, got {member.filename!r}")
+        name = member.orig_filename  # the unabridged one: the other ends at a zero byte
+        if not MEMBER.fullmatch(name):
+            raise DataError(f"{where}: expected members like x.npy, got {name!r:.80}")
         packed = member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
         if packed or member.flag_bits & 1:
-            raise DataError(f"{where}: {member.filename}: expected it plain or deflated")
-    if len({member.filename for member in members}) != len(members):
+            raise DataError(f"{where}: {name}: expected it plain or deflated")
+    if len({member.orig_filename for member in members}) != len(members):
         raise DataError(f"{where}: expected every member once, got some twice")
     total = sum(member.file_size for member in members)
     if total > LIMIT:

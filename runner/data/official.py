@@ -12,7 +12,7 @@ from .dataset import DataAbsent, DataError, Dataset, Split, build_dataset
 from .download import Progress
 from .download import download as fetch
 from .idx import header, open_payload, read_idx
-from .source import read_bytes, sha256
+from .source import enough_memory, read_bytes, sha256
 
 TRAINING = 60_000  # images; the others are the test set
 
@@ -110,7 +110,8 @@ class Collection(Archive):
             If a download would be needed but is not allowed.
         """
         if data_dir is not None:
-            return unpack(self, self._from_folder(Path(data_dir)))
+            with enough_memory(data_dir):
+                return unpack(self, self._from_folder(Path(data_dir)))
         flat = load_cached(self)
         if flat is None and not download:
             raise DataAbsent(f"{self.name}: expected its files in data_dir or the cache, got none")

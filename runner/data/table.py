@@ -12,6 +12,7 @@ from .dataset import Array, DataError
 
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 INTEGER = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
+EXACT = 2**53  # the first integer beyond which float64 misses some
 
 
 def read_table(contents: bytes, where: object, column: str | None) -> tuple[Array, Array]:
@@ -52,8 +53,9 @@ def read_table(contents: bytes, where: object, column: str | None) -> tuple[Arra
     if values is None or written is None or values.shape != (len(written), len(names)):
         _refuse(text, names, where)
     t = values[:, label]
-    integers = all(map(INTEGER.fullmatch, written))
-    return np.delete(values, label, axis=1), t.astype(np.int64) if integers else t
+    if all(map(INTEGER.fullmatch, written)):
+        t = _integers(t, f"{where}: column {names[label]}")
+    return np.delete(values, label, axis=1), t
 
 
 def _read_names(lines: StringIO, where: object) -> list[str]:
@@ -88,6 +90,13 @@ def _read_values(body: str) -> Array | None:
     except ValueError:
         return None
     return values if np.isfinite(values).all() else None
+
+
+def _integers(t: Array, where: str) -> Array:
+    largest = np.abs(t).max()
+    if largest >= EXACT:
+        raise DataError(f"{where}: expected integers below 2**53, got {largest:.0f}")
+    return t.astype(np.int64)
 
 
 def _read_column(body: str, column: int) -> list[str] | None:

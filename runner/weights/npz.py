@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 
 MOST_MEMBERS = 1000
 MEMBER = re.compile(r"([A-Za-z0-9_]{1,100})\.npy")
+SIDE = "(?:0|[1-9][0-9]{0,9})"
 HEADER = re.compile(
     r"\{ ?'descr': ?'(?P<dtype>[^']{1,20})', ?"
     r"'fortran_order': ?(?P<fortran>True|False), ?"
-    r"'shape': ?\((?P<shape>(?:[0-9]{1,10},(?: ?[0-9]{1,10},)*(?: ?[0-9]{1,10})?)?)\),? ?\} *\n?"
+    rf"'shape': ?\((?P<shape>(?:{SIDE},(?: ?{SIDE},)*(?: ?{SIDE})?)?)\),? ?\}} *\n?"
 )
 LONGEST_HEADER = 10_000
 
 # What the standard library's readers raise, besides BadZipFile, when bytes make no sense.
-DAMAGE = (EOFError, OSError, RuntimeError, ValueError, struct.error, zlib.error)
+DAMAGE = (EOFError, OSError, OverflowError, RuntimeError, ValueError, struct.error, zlib.error)
 
 
 def read_npz(data: bytes, where: str) -> dict[str, NDArray[Any]]:

@@ -264,6 +264,8 @@ class _Machine:
     ) -> NDArray[Any]:
         if dtype.order is None:
             raise self.refusal("a dtype without its byte order")
+        if not all(type(side) is int for side in shape):
+            raise self.refusal("a shape of something else than integers")
         self.room -= len(data.raw)
         if self.room < 0:
             raise self.refusal("arrays that share their bytes")

@@ -1,4 +1,6 @@
 import gzip
+import socket
+import struct
 import threading
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -40,6 +42,15 @@ class Mirror(BaseHTTPRequestHandler):
     def missing(self, contents):
         self.answer(b"no such file", status=404)
 
+    def broken(self, contents):
+        self.answer(b"no such luck", status=500)
+
+    def empty(self, contents):
+        self.answer(b"")
+
+    def mute(self, contents):
+        pass
+
     def html(self, contents):
         self.answer(b"<html>log in first</html>")
 
@@ -61,6 +72,34 @@ class Mirror(BaseHTTPRequestHandler):
             if self.server.closing.wait(0.02):
                 return
             self.wfile.write(contents[at : at + 1])
+
+    def reset(self, contents):
+        self.answer(contents[:1000], length=len(contents))
+        linger = struct.pack("ii", 1, 0)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.connection.close()
+
+    def forever(self, piece, pause=0.02):
+        while not self.server.closing.wait(pause):
+            self.wfile.write(piece)
+
+    def drip_head(self, contents):
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+        self.forever(b"x")
+
+    def drip_chunks(self, contents):
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;")
+        self.forever(b"x")
+
+    def patience(self, contents):
+        self.forever(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def endless_redirect(self, contents):
+        self.answer(b"", length=2**40, status=302, Location="file:///etc/passwd")
+        self.forever(bytes(2**16), 0)
+
+    def mangled(self, contents):
+        self.answer(b"", status=302, Location="http://a:b/")
 
     def elsewhere(self, contents):
         self.answer(b"", status=302, Location=f"file://{self.server.folder}")

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pooch
@@ -8,6 +9,7 @@ import xxhash
 
 from runner.data.cache import (
     Archive,
+    _wait_for,
     archive_path,
     cache_folder,
     load_cached,
@@ -15,6 +17,8 @@ from runner.data.cache import (
     unpack,
     workspace,
 )
+
+promise = pytest.mark.promise("a data file that is malformed, damaged or too large is never used")
 
 FLAT = np.arange(2 * 3 * 4 + 2, dtype=np.uint8)
 TINY = Archive("tiny", (2, 3, 4), xxhash.xxh3_128_hexdigest(FLAT.tobytes()), sha256="")
@@ -61,6 +65,22 @@ def broken(contents):
         yield contents[:at] + bytes([contents[at] ^ 1]) + contents[at + 1 :]
 
 
+@promise
+def test_no_flipped_bit_goes_unseen(record_property):
+    store(TINY, FLAT)
+    path = archive_path(TINY)
+    good = path.read_bytes()
+    for at in range(len(good)):
+        changed = bytearray(good)
+        changed[at] ^= 1 << at % 8
+        path.write_bytes(changed)
+        assert load_cached(TINY) is None
+    path.write_bytes(good)
+    assert load_cached(TINY).tolist() == FLAT.tolist()
+    record_property("cases", len(good))
+
+
+@promise
 def test_a_file_with_any_fault_is_not_used_and_is_replaced():
     store(TINY, FLAT)
     path = archive_path(TINY)
@@ -72,6 +92,7 @@ def test_a_file_with_any_fault_is_not_used_and_is_replaced():
         assert path.read_bytes() == good
 
 
+@promise
 def test_other_contents_of_the_same_form_are_not_used():
     store(TINY, FLAT[::-1].copy())
     assert load_cached(TINY) is None
@@ -92,6 +113,53 @@ def test_a_cache_that_cannot_be_written_is_left(tmp_path, monkeypatch):
     with workspace("tiny") as folder:
         (folder / "a").write_text("written all the same")
     assert not folder.exists()
+
+
+def test_a_file_that_cannot_be_mapped_is_not_used(monkeypatch):
+    def unreadable(*_):
+        raise OSError
+
+    store(TINY, FLAT)
+    monkeypatch.setattr(np, "memmap", unreadable)
+    assert load_cached(TINY) is None
+
+
+def test_what_a_killed_process_left_is_cleared_away():
+    folder = cache_folder()
+    (folder / "tiny").mkdir(parents=True)
+    for name in ("tiny.npy.abc.tmp", "tiny/tmpabc", "tiny/a"):
+        (folder / name).write_text("left")
+    store(TINY, FLAT)
+    with workspace("tiny") as room:
+        assert sorted(path.name for path in room.iterdir()) == [".lock", "a"]
+    assert sorted(path.name for path in folder.iterdir()) == ["tiny", "tiny.npy"]
+
+
+def test_a_folder_that_cannot_be_locked_is_not_used(monkeypatch):
+    def unable(*_):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("runner.data.cache._wait_for", unable)
+    with workspace("tiny") as folder:
+        assert folder.is_dir()
+        assert cache_folder() not in folder.parents
+    assert not folder.exists()
+
+
+def test_windows_is_asked_for_its_lock_until_it_gives_it(tmp_path, monkeypatch):
+    asked = []
+
+    def locking(descriptor, mode, count):
+        asked.append((mode, count))
+        if len(asked) < 3:  # it gives up after ten seconds
+            raise OSError(36, "Resource deadlock avoided")
+
+    module = SimpleNamespace(LK_LOCK=1, locking=locking)
+    monkeypatch.setitem(sys.modules, "msvcrt", module)
+    monkeypatch.setattr(sys, "platform", "win32")
+    with (tmp_path / "lock").open("ab") as lock:
+        _wait_for(lock)
+    assert asked == [(1, 1)] * 3
 
 
 def test_a_workspace_stays():

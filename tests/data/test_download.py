@@ -1,4 +1,7 @@
 import re
+import subprocess
+import sys
+import time
 from functools import partial
 
 import pytest
@@ -6,6 +9,8 @@ import pytest
 from runner.data import DataError
 from runner.data.download import download
 from runner.data.source import sha256
+
+promise = pytest.mark.promise("a download is right, or one line that lists what every mirror did")
 
 CONTENTS = bytes(range(256)) * 1000
 NAME = "images.gz"
@@ -52,6 +57,12 @@ def test_contents_are_neither_packed_nor_unpacked_on_the_way(get, kind):
 SIZE = f"{len(CONTENTS):,}"
 FAILURES = {
     "missing": "HTTP 404",
+    "broken": "HTTP 500",
+    "empty": f"0 of {SIZE} bytes",
+    "mute": "no connection",
+    "reset": "cut off",
+    "endless_redirect": "neither http nor https",
+    "mangled": "ValueError: Port could not be cast to integer value as 'b'",
     "html": f"25 of {SIZE} bytes",
     "wrong": f"other contents (SHA-256 {sha256(bytes(len(CONTENTS)))[:12]}, "
     f"not {sha256(CONTENTS)[:12]})",
@@ -62,6 +73,7 @@ FAILURES = {
 }
 
 
+@promise
 @pytest.mark.parametrize("kind", FAILURES)
 def test_a_mirror_that_fails_is_followed_by_the_next(get, server, kind):
     assert get(kind, "good").read_bytes() == CONTENTS
@@ -69,6 +81,7 @@ def test_a_mirror_that_fails_is_followed_by_the_next(get, server, kind):
     assert server.asked[-1][0] == "good"
 
 
+@promise
 @pytest.mark.parametrize("kind", FAILURES)
 def test_a_failure_is_told_and_leaves_nothing(get, server, tmp_path, kind):
     message = f"{NAME}: expected it from a mirror, got {server.url}/{kind}/: {FAILURES[kind]}"
@@ -77,6 +90,7 @@ def test_a_failure_is_told_and_leaves_nothing(get, server, tmp_path, kind):
     assert list((tmp_path / "got").iterdir()) == []
 
 
+@promise
 def test_all_mirrors_down_is_one_line_with_each(get, server):
     url = server.url
     message = (
@@ -93,6 +107,7 @@ def test_all_mirrors_down_is_one_line_with_each(get, server):
         )
 
 
+@promise
 def test_a_file_is_no_mirror(server, tmp_path):
     (server.folder / NAME).write_bytes(CONTENTS)
     with pytest.raises(DataError, match="neither http nor https"):
@@ -110,14 +125,47 @@ def test_no_mirrors(get):
         get()
 
 
+@promise
 def test_silence_is_not_waited_for(get):
     with pytest.raises(DataError, match=r"/silent/: no answer in time$"):
         get("silent", timeout=0.2)
 
 
-def test_dripping_is_not_waited_for(get):
-    with pytest.raises(DataError, match=rf"/drip/: \d+ of {SIZE} bytes in 0.2 s$"):
-        get("drip", deadline=0.2)
+@promise
+@pytest.mark.parametrize("kind", ["drip", "drip_head", "drip_chunks", "patience"])
+def test_dripping_is_not_waited_for(get, kind, tmp_path):
+    started = time.monotonic()
+    with pytest.raises(DataError, match=rf"/{kind}/: \d+ of {SIZE} bytes in 0.2 s$"):
+        get(kind, deadline=0.2)
+    assert get(kind, "good", deadline=2).read_bytes() == CONTENTS
+    assert time.monotonic() - started < 10
+    assert [path.name for path in (tmp_path / "got").iterdir()] == [NAME]
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from runner.data.cache import workspace
+from runner.data.download import download
+with workspace("a") as folder:
+    size, sha256, *mirrors = sys.argv[1:]
+    download("images.gz", folder, size=int(size), sha256=sha256, mirrors=mirrors)
+"""
+
+
+@promise
+def test_a_killed_download_needs_no_cleaning(get, server, cache):
+    command = [sys.executable, "-c", KILLED, str(len(CONTENTS)), sha256(CONTENTS)]
+    slow = subprocess.Popen([*command, f"{server.url}/drip/"])
+    while not server.asked:
+        assert slow.poll() is None
+        time.sleep(0.01)
+    slow.kill()
+    slow.wait()
+    assert len(list(cache.glob("a/tmp*"))) == 1
+    assert subprocess.run([*command, f"{server.url}/good/"], check=False).returncode == 0
+    assert sorted(path.name for path in (cache / "a").iterdir()) == [".lock", NAME]
+    assert (cache / "a" / NAME).read_bytes() == CONTENTS
 
 
 class Bar:

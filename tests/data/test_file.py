@@ -8,6 +8,8 @@ import pytest
 from runner.data import DataError
 from runner.data.file import file
 
+promise = pytest.mark.promise("a data file that is malformed, damaged or too large is never used")
+
 X = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
 T = np.array([1, 0, 2], np.uint8)
 
@@ -95,6 +97,7 @@ def test_options_that_do_not_fit_the_format(tmp_path):
             file(path, column="b")
 
 
+@promise
 def test_the_file_at_fault_is_named(tmp_path):
     images, labels = tmp_path / "images", tmp_path / "labels"
     images.write_bytes(idx(X))
@@ -111,10 +114,11 @@ def test_the_file_at_fault_is_named(tmp_path):
         file(images, labels)
 
 
+@promise
 def test_pickles_are_not_read(tmp_path):
     path = tmp_path / "a.npy"
     np.save(path, np.array([print], dtype=object), allow_pickle=True)
-    with refused(f"{path}: expected an array of real numbers, got object of (1,)"):
+    with refused(f"{path}: expected an array of real numbers, got '|O' of (1,)"):
         file(path)
 
 
@@ -129,3 +133,47 @@ def test_what_is_checked_after_reading(tmp_path):
         "(samples, inputs), got shape (2,)"
     ):
         file(tmp_path / "x.npy")
+
+
+@promise
+@pytest.mark.parametrize("n", [1, 2, 4, 60_000])
+def test_counts_that_do_not_match(tmp_path, n):
+    images, labels = tmp_path / "images", tmp_path / "labels"
+    images.write_bytes(idx(X))
+    labels.write_bytes(idx(np.zeros(n, np.uint8)))
+    with refused(f"{images}: t: expected 3 like x, got {n}"):
+        file(images, labels)
+
+
+@promise
+@pytest.mark.parametrize(("low", "high"), [(-1, 1), (0, 10_000), (-(2**63), 0), (0, 2**63 - 1)])
+@pytest.mark.parametrize("form", ["npz", "npy", "csv"])
+def test_labels_out_of_range(tmp_path, form, low, high):
+    path, labels = tmp_path / "x", None
+    t = np.array([low, 0, high])
+    with path.open("wb") as stream:
+        if form == "npz":
+            np.savez(stream, x=X, t=t)
+        elif form == "npy":
+            np.save(stream, X)
+            labels = tmp_path / "t.npy"
+            np.save(labels, t)
+        else:
+            stream.write(f"a,b\n1,{low}\n2,0\n3,{high}\n".encode())
+    message = f"t: expected labels from 0 to 9999, got {low}..{high}"
+    if form == "csv" and high - low > 2**53:
+        message = f"column b: expected integers below 2**53, got {2**63}"
+    with refused(f"{path}: {message}"):
+        file(path, labels)
+
+
+@promise
+def test_too_little_memory_is_told(tmp_path, monkeypatch):
+    def exhausted(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("runner.data.file.read_table", exhausted)
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n1,2\n")
+    with refused(f"{path}: expected data that fit into the memory, got more"):
+        file(path)

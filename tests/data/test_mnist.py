@@ -14,6 +14,11 @@ from runner.data.dataset import contents_digest, one_hot, samples, split_digest,
 from runner.data.mnist import MNIST, mnist
 from runner.data.source import sha256
 
+downloads = pytest.mark.promise("a download is right, or one line that lists what every mirror did")
+data_files = pytest.mark.promise(
+    "a data file that is malformed, damaged or too large is never used"
+)
+
 DIGEST = split_digest(MNIST.sha256, 70000, slice(0, 60000), slice(60000, 70000))
 # The counts of the book's chapter 3 and of the MNIST page.
 TEST_COUNTS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
@@ -137,6 +142,7 @@ def test_the_second_load_is_the_mapped_archive(mnist_dir, cache):
     assert mnist(mirrors=()).digest == first.digest
 
 
+@data_files
 def test_a_damaged_archive_is_rebuilt(mnist_dir, cache):
     mnist(data_dir=mnist_dir)
     path = archive_path(MNIST)
@@ -184,6 +190,7 @@ def test_a_missing_file_is_an_error_even_with_a_full_cache(links, dataset, file)
         mnist(data_dir=links)
 
 
+@data_files
 def test_other_contents_are_named_with_both_digests(mnist_dir, links, dataset):
     file = MNIST.files[2]
     payload = bytearray(unpacked(mnist_dir, file))
@@ -199,6 +206,7 @@ def test_other_contents_are_named_with_both_digests(mnist_dir, links, dataset):
         mnist(data_dir=links)
 
 
+@data_files
 def test_swapped_files_are_refused(links, mnist_dir, dataset):
     path = links / MNIST.files[3].name
     path.unlink()
@@ -207,6 +215,7 @@ def test_swapped_files_are_refused(links, mnist_dir, dataset):
         mnist(data_dir=links)
 
 
+@data_files
 def test_a_cut_file_is_named_with_both_digests_and_the_reason(mnist_dir, links, dataset):
     path = links / MNIST.files[0].name
     contents = path.read_bytes()[:-1]
@@ -226,6 +235,7 @@ def served(mnist_dir, server):
     return server
 
 
+@downloads
 def test_download_then_cache(served, cache):
     downloaded = mnist(mirrors=[f"{served.url}/html/", f"{served.url}/good/"])
     assert downloaded.digest == DIGEST
@@ -235,6 +245,7 @@ def test_download_then_cache(served, cache):
     assert served.asked == []
 
 
+@data_files
 def test_a_damaged_archive_is_rebuilt_from_the_kept_files(served, cache):
     mnist(mirrors=[f"{served.url}/good/"])
     archive_path(MNIST).write_bytes(b"damaged")
@@ -244,6 +255,7 @@ def test_a_damaged_archive_is_rebuilt_from_the_kept_files(served, cache):
     assert load_cached(MNIST) is not None
 
 
+@data_files
 def test_only_the_damaged_file_is_fetched_again(served, cache):
     mnist(mirrors=[f"{served.url}/good/"])
     archive_path(MNIST).unlink()
@@ -253,12 +265,14 @@ def test_only_the_damaged_file_is_fetched_again(served, cache):
     assert served.asked == [("good", MNIST.files[1].name)]
 
 
+@downloads
 def test_download_without_a_cache(served, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert mnist(mirrors=[f"{served.url}/good/"]).digest == DIGEST
 
 
+@downloads
 def test_all_mirrors_down_is_told(served, cache):
     message = (
         f"{MNIST.files[0].name}: expected it from a mirror, "
@@ -269,6 +283,7 @@ def test_all_mirrors_down_is_told(served, cache):
     assert not archive_path(MNIST).exists()
 
 
+@downloads
 def test_cold_processes_fetch_each_file_once(served, cache):
     code = (
         f"from runner.data.mnist import mnist; print(mnist(mirrors=['{served.url}/good/']).digest)"
@@ -277,3 +292,6 @@ def test_cold_processes_fetch_each_file_once(served, cache):
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(8)]
     assert {process.communicate()[0] for process in processes} == {f"{DIGEST}\n"}
     assert sorted(served.asked) == sorted(("good", file.name) for file in MNIST.files)
+    assert sorted(path.name for path in cache.iterdir()) == ["mnist", "mnist.npy"]
+    kept = sorted([".lock", *(file.name for file in MNIST.files)])
+    assert sorted(path.name for path in (cache / "mnist").iterdir()) == kept

@@ -1,5 +1,6 @@
 import io
 import re
+import struct
 import tracemalloc
 import zipfile
 
@@ -8,6 +9,8 @@ import pytest
 
 from runner.data import DataError, npz
 from runner.data.npz import read_npy, read_npz
+
+promise = pytest.mark.promise("a data file that is malformed, damaged or too large is never used")
 
 
 def saved(array, **options):
@@ -42,17 +45,17 @@ def test_reads_what_numpy_writes(array):
     assert np.array_equal(read, array)
 
 
-def test_reads_version_2():
-    assert read_npy(header(described("(2,)"), b"\x01\x02", (2, 0)), "a.npy").tolist() == [1, 2]
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+def test_reads_every_version(version):
+    assert read_npy(header(described("(2,)"), b"\x01\x02", version), "a.npy").tolist() == [1, 2]
 
 
-DEEP = "(" * 5000 + ")" * 5000
+DEEP = "(" * 5000 + ")" * 4000
 BAD_HEADERS = {
     "empty": b"",
     "magic alone": b"\x93NUMPY",
     "no length": b"\x93NUMPY\x01\x00",
     "header cut": saved(np.zeros(2))[:40],
-    "version 3": header(described("(2,)"), b"\x01\x02", (3, 0)),
     "version 9": header(described("(2,)"), b"\x01\x02", (9, 0)),
     "no dictionary": header("[1, 2]"),
     "no literal": header("__import__('os').getcwd()"),
@@ -63,34 +66,48 @@ BAD_HEADERS = {
     "unhashable key": header("{[]: 2}"),
     "shape a list": header(described("[2]")),
     "shape of floats": header(described("(2.0,)")),
-    "no type": header(described("(2,)", "'nothing'")),
+    "shape of booleans": header(described("(True,)"), b"\x01"),
+    "shape of Python 2": header(described("(1L,)"), b"\x01"),
+    "negative shape": header(described("(-1,)"), b"\x01"),
+    "octal shape": header(described("(01,)"), b"\x01"),
+    "33 dimensions": header(described(f"({'1, ' * 33})"), b"\x01"),
+    "11 digits": header(described("(10000000000,)"), b"\x01"),
+    "escape in a text": header(described("(2,)", r"'\d' '<f4'")),
+    "fields": saved(np.zeros(1, [("a", "i4")])),
+    "sub-array": header(described("(1,)", "('<f4', (2,))"), bytes(8)),
     "deep": header(DEEP[:60000]),
     "too long": header(described("(2,)") + " " * 20000),
 }
 
 
+@promise
 @pytest.mark.parametrize("case", BAD_HEADERS)
 def test_malformed_header(case):
-    with pytest.raises(DataError, match=r"^a\.npy: expected an intact \.npy header, got \w+Error"):
+    with pytest.raises(DataError, match=r"^a\.npy: expected an intact \.npy header, got .{,99}$"):
         read_npy(BAD_HEADERS[case], "a.npy")
 
 
 REAL = "expected an array of real numbers, got"
 
 
+@promise
 @pytest.mark.parametrize(
     ("contents", "message"),
     [
-        (saved(np.array([{}]), allow_pickle=True), f"{REAL} object of (1,)"),
-        (saved(np.array(["a"])), f"{REAL} <U1 of (1,)"),
-        (saved(np.array([1j])), f"{REAL} complex128 of (1,)"),
-        (saved(np.zeros(1, [("a", "i4")])), f"{REAL} [('a', '<i4')] of (1,)"),
-        (header(described("(-1,)"), b"\x01"), f"{REAL} uint8 of (-1,)"),
+        (saved(np.array([{}]), allow_pickle=True), f"{REAL} '|O' of (1,)"),
+        (saved(np.array(["a"])), f"{REAL} '<U1' of (1,)"),
+        (saved(np.array([1j])), f"{REAL} '<c16' of (1,)"),
+        (header(described("(1,)", "'<f16'"), bytes(16)), f"{REAL} '<f16' of (1,)"),
+        (header(described("(2,)", "'nothing'")), f"{REAL} 'nothing' of (2,)"),
+        (
+            header(described("(0, 2147483648)")),
+            "expected at most 1,073,741,824 values, got (0, 2147483648)",
+        ),
         (saved(np.zeros(2))[:-1], "expected 16 bytes for float64 (2,), got 15"),
         (saved(np.zeros(2)) + b"\0", "expected 16 bytes for float64 (2,), got 17"),
         (
-            header(described("(1000000000000,)"), b"\x01"),
-            "expected 1,000,000,000,000 bytes for uint8 (1000000000000,), got 1",
+            header(described("(1000000000,)"), b"\x01"),
+            "expected 1,000,000,000 bytes for uint8 (1000000000,), got 1",
         ),
     ],
 )
@@ -137,30 +154,57 @@ def damaged(contents):
 STORED = archived([("x.npy", ARRAY)], zipfile.ZIP_STORED)
 
 
+def beyond(contents, offset):
+    """Give the first member's place in 64 bits."""
+    at, end = contents.index(b"PK\1\2"), contents.index(b"PK\5\6")
+    entry = bytearray(contents[at:end])
+    entry[30:32], entry[42:46] = struct.pack("<H", 12), b"\xff" * 4
+    entry += struct.pack("<HHQ", 1, 8, offset)
+    last = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(entry), at, 0)
+    return contents[:at] + bytes(entry) + last
+
+
+def misnamed(contents):
+    """Say that the names are UTF-8, which they are not."""
+    at = contents.index(b"PK\1\2")
+    contents = contents[: at + 9] + b"\x08" + contents[at + 10 :]
+    return contents.replace(b"x.npy", b"\xff.npy")
+
+
+@promise
 @pytest.mark.parametrize(
     ("contents", "message"),
     [
         (b"PK\3\4", "expected an intact .npz, got File is not a zip file"),
+        (beyond(STORED, 2**62), "expected an intact .npz, got "),
+        (beyond(STORED, 2**63), "expected an intact .npz, got Python int too large"),
+        (misnamed(STORED), "expected an intact .npz, got 'utf-8' codec can't decode"),
+        (STORED + b"PK\1\2" * 1000, "expected at most 1,000 members, got more"),
+        (archived([("\x1b[2J\n.npy", ARRAY)]), r"expected members like x.npy, got '\x1b[2J\n.npy'"),
+        (archived([("../x.npy", ARRAY)]), "expected members like x.npy, got '../x.npy'"),
+        (archived([("x" * 200 + ".npy", ARRAY)]), "expected members like x.npy, got 'xxx"),
         (GOOD[:-1], "expected an intact .npz, got"),
         (damaged(STORED), "expected an intact .npz, got Bad CRC-32 for file 'x.npy'"),
-        (archived([("x.txt", b"1")]), "expected .npy members, got 'x.txt'"),
+        (archived([("x.txt", b"1")]), "expected members like x.npy, got 'x.txt'"),
         (encrypted(STORED), "x.npy: expected it plain or deflated"),
         (
             archived([("x.npy", ARRAY)], zipfile.ZIP_BZIP2),
             "x.npy: expected it plain or deflated",
         ),
-        (archived([("x.npy", b"1")]), "x.npy: expected an intact .npy header, got ValueError"),
+        (archived([("x.npy", b"1")]), "x.npy: expected an intact .npy header, got b'1'"),
         (
             archived([("x.npy", saved(np.array([{}]), allow_pickle=True))]),
-            f"x.npy: {REAL} object of (1,)",
+            f"x.npy: {REAL} '|O' of (1,)",
         ),
     ],
 )
 def test_malformed_archive(contents, message):
-    with pytest.raises(DataError, match=f"^{re.escape(f'a.npz: {message}')}"):
+    with pytest.raises(DataError, match=f"^{re.escape(f'a.npz: {message}')}") as refusal:
         read_npz(contents, "a.npz")
+    assert str(refusal.value).isprintable()
 
 
+@promise
 def test_a_member_that_is_there_twice():
     with pytest.warns(UserWarning, match="Duplicate name"):
         contents = archived([("x.npy", ARRAY), ("x.npy", ARRAY)])
@@ -168,6 +212,7 @@ def test_a_member_that_is_there_twice():
         read_npz(contents, "a.npz")
 
 
+@promise
 def test_a_bomb_is_refused_by_its_declared_size(monkeypatch):
     monkeypatch.setattr(npz, "LIMIT", 2**20)
     contents = archived([("x.npy", saved(np.zeros(2**21, np.uint8)))])
@@ -177,6 +222,7 @@ def test_a_bomb_is_refused_by_its_declared_size(monkeypatch):
         read_npz(contents, "a.npz")
 
 
+@promise
 def test_a_bomb_that_lies_about_its_size_is_not_inflated():
     contents = archived([("x.npy", saved(np.zeros(2**25, np.uint8)))])
     declared = (2**25 + 128).to_bytes(4, "little")

@@ -18,7 +18,10 @@ for warm in pathlib.Path(sys.argv[1], "warm").iterdir():
 files = sorted(pathlib.Path(sys.argv[1], "files").iterdir())
 if sys.platform == "linux":
     import resource
-    resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+    # No more than it has by now, and what some megabytes of files may unfold to.
+    room = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize() + 2**26
+    assert room < 2**30
+    resource.setrlimit(resource.RLIMIT_AS, (room, room))
 events, names, watching = [], {str(file) for file in files}, True
 def watch(event, arguments):
     if watching and not (event == "open" and arguments[0] in names and arguments[1] == "r"):

@@ -1,8 +1,11 @@
 import errno
+import json
 import os
 import pickle
 import re
 import shutil
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,9 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays as any_array
 
+from runner.cli import main
 from runner.weights import PRETRAINED, Weights, WeightsError, dumps, from_arrays, read, write
 from runner.weights.parameters import LIMIT
 
+promise = pytest.mark.promise(
+    "a weight file from anywhere runs no code, crashes nothing, takes no undeclared memory"
+)
+EDITED = Path(__file__).with_name("edited.py")
 EXPECTED = "expected a weight file (safetensors, npz, or the book's pickle), got "
 
 
@@ -50,13 +58,56 @@ def test_every_protocol_is_found_to_be_a_pickle(protocol, arrays, tmp_path):
     assert read(tmp_path / "w").digest == from_arrays(arrays, "x").digest
 
 
-def test_hostile_pickle_is_named_under_any_ending(tmp_path):
-    for ending in ("pkl", "npz", "npy", "safetensors", "bin"):
-        path = tmp_path / f"sample.{ending}"
-        path.write_bytes(b"cos\nsystem\n(Vtrue\ntR.")
-        message = f"{path}: expected a pickled dict of plain arrays, got a call of os.system"
-        with pytest.raises(WeightsError, match=f"^{re.escape(message)}$"):
-            read(path)
+BAD = {
+    "pickle": (
+        b"cos\nsystem\n(Vtrue\ntR.",
+        "expected a pickled dict of plain arrays, got a call of os.system",
+    ),
+    "npz": (b"PK\x03\x04", "expected an npz file of plain arrays, got a damaged zip archive"),
+    "safetensors": (
+        b"\x02" + bytes(7) + b"{{",
+        "expected safetensors, got a header that is not JSON",
+    ),
+    "neither": (b"hello", EXPECTED + "one that begins with b'hello'"),
+}
+
+
+@promise
+@pytest.mark.parametrize("ending", ["pkl", "npz", "npy", "safetensors", "bin"])
+@pytest.mark.parametrize("form", BAD)
+def test_bad_files_are_told_under_any_ending(form, ending, tmp_path):
+    content, message = BAD[form]
+    path = tmp_path / f"sample.{ending}"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=f"^{re.escape(f'{path}: {message}')}$"):
+        read(path)
+
+
+@promise
+@pytest.mark.parametrize("form", BAD)
+def test_bad_files_end_a_run_with_one_line(form, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content, message = BAD[form]
+    Path("w").write_bytes(content)
+    assert main(["dataset=xor", "weights=file", "weights.path=w"]) == 2
+    assert capsys.readouterr().err == f"error: command line: weights.path: w: {message}\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["w"]
+
+
+@promise
+@pytest.mark.parametrize("form", ["pickle", "npz", "safetensors"])
+def test_an_edited_file_is_refused_or_means_what_it_means_to_others(
+    form, long, tmp_path, record_property
+):
+    command = [sys.executable, str(EDITED), form, "200000" if long else "2000"]
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    record_property("cases", report["examples"])
+    assert 0 < report["read"] < report["examples"]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +150,7 @@ def test_unreadable_file(tmp_path, monkeypatch):
     refused(tmp_path / "w.pkl", "permission denied")
 
 
+@promise
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such thing as a fifo here")
 def test_what_would_never_end_is_not_opened(tmp_path):
     os.mkfifo(tmp_path / "fifo")
@@ -106,6 +158,7 @@ def test_what_would_never_end_is_not_opened(tmp_path):
     refused("/dev/zero", "something that is no file")
 
 
+@promise
 def test_too_large_a_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
     path = tmp_path / "w.npz"
     with path.open("wb") as stream:
@@ -117,6 +170,7 @@ def test_too_large_a_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
     refused(path, f"a file of {LIMIT + 1} bytes, more than {LIMIT}")
 
 
+@promise
 def test_too_little_memory_is_one_line(arrays, tmp_path, monkeypatch):
     write(tmp_path / "w", from_arrays(arrays, "x"))
 
@@ -159,7 +213,7 @@ def networks(draw):
     networks(),
     st.dictionaries(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8"))),
 )
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=100, deadline=None, database=None)
 def test_what_is_written_is_read(scratch, weights, metadata):
     write(scratch, weights, metadata)
     back = read(scratch)

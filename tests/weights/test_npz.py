@@ -7,13 +7,16 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.weights import WeightsError, from_arrays, read
 from runner.weights.npz import read_npy, read_npz
 from runner.weights.parameters import LIMIT
 
+promise = pytest.mark.promise(
+    "a weight file from anywhere runs no code, crashes nothing, takes no undeclared memory"
+)
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 
 
@@ -54,11 +57,29 @@ def directory(content, offset, form, value):
     return content[:start] + struct.pack(form, value) + content[start + struct.calcsize(form) :]
 
 
+def extra(content, offset, value):
+    """Give a field of the first entry of the central directory in 64 bits, as an extra field."""
+    content = directory(directory(content, offset, "<I", 2**32 - 1), 30, "<H", 12)
+    at = content.index(b"PK\x01\x02") + 46 + len("W1.npy")
+    end = content.index(b"PK\x05\x06") + 12
+    (size,) = struct.unpack_from("<I", content, end)
+    content = content[:end] + struct.pack("<I", size + 12) + content[end + 4 :]
+    return content[:at] + struct.pack("<HHQ", 1, 8, value) + content[at:]
+
+
+def directory64(content, size, offset, place=None):
+    """Say in 64 bits where the central directory is."""
+    at = content.index(b"PK\x05\x06")
+    place = at if place is None else place
+    fields = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 1, 1, size, offset)
+    return content[:at] + fields + struct.pack("<4sLQL", b"PK\6\7", 0, place, 1) + content[at:]
+
+
 GOOD = npy(np.ones(1, "f4"))
 ONE = zipped(("W1.npy", GOOD))
 # 64 MiB that are 64 kB in the file.
 BOMB = zipped(("W1.npy", described(shape="(2,)", data=bytes(2**26))), method=DEFLATED)
-FLAGS, METHOD, CHECKSUM, SIZE = 8, 10, 16, 24
+FLAGS, METHOD, CHECKSUM, SIZE, OFFSET = 8, 10, 16, 24, 42
 
 
 def member(content, message):
@@ -108,6 +129,20 @@ BAD = {
     "flipped bit": whole(ONE.replace(b"\x80\x3f", b"\x81\x3f"), "a damaged zip archive"),
     "cut": whole(ONE[:-30], "a damaged zip archive"),
     "cut after the magic": whole(b"PK\x03\x04", "a damaged zip archive"),
+    "size of 64 bits": whole(extra(ONE, SIZE, 2**64 - 1), f"{2**64 - 1} bytes, more than {LIMIT}"),
+    **{
+        f"{field} of {value}": whole(content, "a damaged zip archive")
+        for value in (2**62, 2**63 - 1, 2**63, 2**64 - 1)
+        for field, content in (
+            ("offset", extra(ONE, OFFSET, value)),
+            ("directory's size", directory64(ONE, value, 0)),
+            ("directory's offset", directory64(ONE, 52, value)),
+            ("directory's place", directory64(ONE, 52, 0, value)),
+        )
+    },
+    "name not UTF-8": whole(
+        directory(ONE, FLAGS, "<H", 0x800).replace(b"W1.npy", b"\xff1.npy"), "a damaged zip archive"
+    ),
     "broken deflation": whole(directory(ONE, METHOD, "<H", 8), "a damaged zip archive"),
     "objects": member(npy(np.array([None])), "expected an array of real numbers, got dtype '|O'"),
     "pickle for header": member(
@@ -146,6 +181,10 @@ BAD = {
     "negative shape": member(
         described(shape="(-1,)"),
         "expected a plain npy header, got \"{'descr': '<...': (-1,), }\\n\"",
+    ),
+    "octal shape": member(
+        described(shape="(01,)"),
+        "expected a plain npy header, got \"{'descr': '<...': (01,), }\\n\"",
     ),
     "empty shape": member(npy(np.ones((0, 2))), "expected a matrix or a vector, got shape (0, 2)"),
     "three sides": member(
@@ -191,6 +230,7 @@ BAD = {
 }
 
 
+@promise
 @pytest.mark.parametrize("case", BAD)
 def test_bad_npz_is_refused(case):
     content, message = BAD[case]
@@ -198,6 +238,7 @@ def test_bad_npz_is_refused(case):
         from_arrays(read_npz(content, "w"), "w")
 
 
+@promise
 def test_bad_npz_run_nothing_in_little_memory(watched_read):
     outcomes, events, left = watched_read({case: content for case, (content, _) in BAD.items()})
     assert events == []
@@ -205,6 +246,7 @@ def test_bad_npz_run_nothing_in_little_memory(watched_read):
     assert outcomes == {case: message for case, (_, message) in BAD.items()}
 
 
+@promise
 def test_inflation_stops_at_what_is_declared():
     content = directory(BOMB, SIZE, "<I", 200)
     tracemalloc.start()
@@ -247,51 +289,6 @@ def test_headers_of_other_writers_are_read(text):
     content = headed(text, np.arange(6, dtype="<f4").tobytes())
     np.testing.assert_array_equal(read_npy(content, "x"), [[0, 1, 2], [3, 4, 5]])
     np.testing.assert_array_equal(np.load(io.BytesIO(content)), [[0, 1, 2], [3, 4, 5]])
-
-
-edits = st.lists(
-    st.tuples(st.integers(0, 2**16), st.integers(0, 8), st.binary(max_size=8)),
-    min_size=1,
-    max_size=4,
-)
-
-
-def edited(content, changes):
-    for where, dropped, added in changes:
-        at = where % (len(content) + 1)
-        content = content[:at] + added + content[at + dropped :]
-    return content
-
-
-@given(
-    st.sampled_from([GOOD, npy(np.ones((2, 3), ">f8", order="F")), npy(np.ones((9, 9), bool))]),
-    edits,
-)
-@settings(max_examples=300, deadline=None, database=None)
-def test_an_edited_npy_is_refused_or_means_the_same_to_numpy(content, changes):
-    content = edited(content, changes)
-    try:
-        got = read_npy(content, "x")
-    except WeightsError:
-        return
-    expected = np.load(io.BytesIO(content))
-    assert got.dtype == expected.dtype
-    assert got.tobytes() == expected.tobytes()
-
-
-@given(st.sampled_from([ONE, zipped(("W1.npy", GOOD), ("b1.npy", GOOD), method=DEFLATED)]), edits)
-@settings(max_examples=300, deadline=None, database=None)
-def test_an_edited_npz_is_refused_or_means_the_same_to_numpy(content, changes):
-    content = edited(content, changes)
-    assume(content.startswith(b"PK\x03\x04"))
-    try:
-        got = read_npz(content, "x")
-    except WeightsError:
-        return
-    with np.load(io.BytesIO(content)) as expected:
-        assert got.keys() == set(expected)
-        for name, array in got.items():
-            assert array.tobytes() == expected[name].tobytes()
 
 
 @given(st.binary(max_size=200))

@@ -15,6 +15,10 @@ from hypothesis import strategies as st
 from runner.weights import WeightsError, from_arrays, read
 from runner.weights.pickles import MOST_OPCODES, read_pickle
 
+promise = pytest.mark.promise(
+    "a weight file from anywhere runs no code, crashes nothing, takes no undeclared memory"
+)
+
 # Opcodes, assembled by hand so that each hostile file is exactly what it is meant to be.
 
 
@@ -60,6 +64,7 @@ def state(sides=(1,), kind=None, raw=bytes(4)):
 
 
 ARRAY = EMPTY + state() + b"b"
+TWO_LINES = b"}" + text("W1") + EMPTY + state((2, 1), dtype("f8"), bytes(16)) + b"bs"
 
 
 def pickled(*values):
@@ -399,6 +404,11 @@ HOSTILE = [
         f"{2**62} bytes for shape (1073741824, 1073741824) of <f4, got 4",
     ),
     ("size of negative shape", pickled(EMPTY + state((-1,)) + b"b"), "shape (-1,)"),
+    (
+        "size of a dict, whose text has two lines",
+        pickled(EMPTY + b"(K\x01" + TWO_LINES + b"\x85" + dtype() + b"\x89" + data(b"") + b"tb"),
+        "a shape of something else than integers",
+    ),
     ("size of empty shape", pickled(EMPTY + state((0,), raw=b"") + b"b"), "shape (0,)"),
     (
         "size of short bytes",
@@ -431,6 +441,11 @@ HOSTILE = [
     ("nested lists", pickle.dumps({"W1": [[1.0]]}), "opcode EMPTY_LIST"),
     ("key of a tuple", b"\x80\x03})" + ARRAY + b"s.", "a key that is no text"),
     ("key of a number", b"\x80\x03}K\x01" + ARRAY + b"s.", "a key that is no text"),
+    (
+        "key of a hash of all",
+        pickled(b"}(" + b"J\xff\xff\xff\x7fNK\x00Nu"),
+        "a key that is no text",
+    ),
     ("key of an array", b"\x80\x03}" + ARRAY + ARRAY + b"s.", "a key that is no text"),
     (
         "key twice",
@@ -502,6 +517,7 @@ if os.name != "nt":
     )
 
 
+@promise
 @pytest.mark.parametrize(
     ("content", "got"), [pytest.param(*case[1:], id=case[0]) for case in HOSTILE]
 )
@@ -511,14 +527,18 @@ def test_hostile_pickle_is_refused(content, got):
     assert "\n" not in str(refusal.value)
 
 
-def test_hostile_pickles_run_nothing_in_little_memory(watched_read):
-    contents = {f"{n:03}": content for n, (_, content, _) in enumerate(HOSTILE)}
+@promise
+@pytest.mark.parametrize("ending", ["pkl", "npz", "npy", "safetensors", "bin", "py"])
+def test_hostile_pickles_run_nothing_in_little_memory(ending, watched_read, record_property):
+    contents = {f"{n:03}.{ending}": content for n, (_, content, _) in enumerate(HOSTILE)}
     outcomes, events, left = watched_read(contents)
     assert events == []
     assert left == set()
     assert len(outcomes) == len(HOSTILE)
-    for n, (case, _, _) in enumerate(HOSTILE):
-        assert outcomes[f"{n:03}"].startswith(("expected ", "W1: expected ")), case
+    for name, (case, _, got) in zip(contents, HOSTILE, strict=True):
+        assert outcomes[name].startswith(("expected ", "W1: expected ")), case
+        assert outcomes[name].endswith(got), case
+    record_property("cases", len(HOSTILE))
 
 
 def test_the_watch_would_see_what_runs(tmp_path):
@@ -607,52 +627,6 @@ def test_long_texts_are_refused_before_they_are_decoded(monkeypatch):
 def test_an_empty_dict_is_a_dict():
     for protocol in range(6):
         assert read_pickle(pickle.dumps({}, protocol), "x") == {}
-
-
-VALID = [pickle.dumps(dict(list(ARRAYS.items())[:3]), protocol) for protocol in range(6)]
-OPCODES = [ord(opcode.code) for opcode in pickletools.opcodes]
-
-edits = st.lists(
-    st.tuples(
-        st.integers(0, 2**16),
-        st.sampled_from(["replace", "insert", "delete", "cut", "repeat"]),
-        st.one_of(st.integers(0, 255), st.sampled_from(OPCODES)),
-    ),
-    min_size=1,
-    max_size=6,
-)
-
-
-def edited(content, changes):
-    for where, change, byte in changes:
-        at = where % (len(content) + 1)
-        head, tail = content[:at], content[at:]
-        content = {
-            "replace": head + bytes([byte]) + tail[1:],
-            "insert": head + bytes([byte]) + tail,
-            "delete": head + tail[byte % 9 :],
-            "cut": head,
-            "repeat": head + tail[: byte % 40] + tail,
-        }[change]
-    return content
-
-
-@given(st.sampled_from(VALID), edits)
-@settings(max_examples=300, deadline=None, database=None)
-def test_an_edited_pickle_is_refused_or_means_the_same_to_pickle(content, changes):
-    content = edited(content, changes)
-    try:
-        got = read_pickle(content, "x")
-    except WeightsError:
-        return
-    try:
-        expected = unpickled(content)
-    except TypeError:
-        return  # True in the place of 1 is read here, and not by NumPy.
-    assert got.keys() == expected.keys()
-    for key, array in got.items():
-        assert array.dtype == expected[key].dtype
-        assert array.tobytes() == expected[key].tobytes()
 
 
 @given(st.binary(max_size=200), st.sampled_from([b"", b"\x80\x04", b"}(", b"(dp0\n"]))

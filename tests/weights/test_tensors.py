@@ -10,10 +10,13 @@ import pytest
 import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors import SafetensorError
 
 from runner.weights import WeightsError, dumps, from_arrays
 from runner.weights.tensors import read_safetensors
+
+promise = pytest.mark.promise(
+    "a weight file from anywhere runs no code, crashes nothing, takes no undeclared memory"
+)
 
 
 def packed(header, data=b""):
@@ -155,6 +158,7 @@ BAD = {
 }
 
 
+@promise
 @pytest.mark.parametrize("case", BAD)
 def test_bad_safetensors_are_refused(case):
     content, message = BAD[case]
@@ -162,6 +166,7 @@ def test_bad_safetensors_are_refused(case):
         from_arrays(read_safetensors(content, "w"), "w")
 
 
+@promise
 def test_bad_safetensors_run_nothing_in_little_memory(watched_read):
     found = {case: bad for case, bad in BAD.items() if bad[0][8:9] == b"{"}
     outcomes, events, left = watched_read({case: bad[0] for case, bad in found.items()})
@@ -211,33 +216,6 @@ def test_bytes_are_the_same_in_every_process():
         for seed in "123"
     }
     assert len(digests) == 1
-
-
-edits = st.lists(
-    st.tuples(st.integers(0, 2**16), st.integers(0, 8), st.binary(max_size=8)),
-    min_size=1,
-    max_size=4,
-)
-
-
-@given(st.sampled_from([one(), two((0, 4), (4, 8))]), edits)
-@settings(max_examples=300, deadline=None, database=None)
-def test_an_edited_file_is_refused_or_means_the_same_to_the_library(content, changes):
-    for where, dropped, added in changes:
-        at = where % (len(content) + 1)
-        content = content[:at] + added + content[at + dropped :]
-    try:
-        got = read_safetensors(content, "x")
-    except WeightsError:
-        return
-    try:
-        expected = safetensors.numpy.load(content)
-    except SafetensorError as refusal:
-        pytest.fail(f"read here, but not by the library: {refusal}")
-    assert got.keys() == expected.keys()
-    for name, array in got.items():
-        assert array.dtype == expected[name].dtype
-        assert array.tobytes() == expected[name].tobytes()
 
 
 @given(st.binary(max_size=200), st.booleans())
