@@ -15,6 +15,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.basecontainer import BaseContainer
@@ -22,11 +23,11 @@ from omegaconf.basecontainer import BaseContainer
 from runner import job
 from runner.choices import CONF, groups
 from runner.compose.composition import to_config
-from runner.compose.errors import placed
+from runner.compose.errors import placed, to_bad_input
 from runner.compose.loader import Loader, user_folders
+from runner.compose.marks import is_marked, mark
 from runner.compose.recorded import origin
-from runner.compose.safety import check_files
-from runner.config import Config
+from runner.config import Config, identity
 from runner.job import RunResult
 from runner.lookup import BadInput
 from runner.sweeps import sweeper
@@ -51,14 +52,18 @@ MAKING = (
 
 @contextmanager
 def composer(
-    config_dir: str | Path | None = None, *, builds: bool = True, download: bool = True
+    config_dir: str | Path | None = None,
+    *,
+    builds: bool = True,
+    download: bool = True,
+    trusted: Sequence[Path] | None = None,
 ) -> Iterator[Hydra]:
     """Yield a Hydra that composes from ``conf/`` through the checked loader.
 
     Parameters
     ----------
     config_dir : a folder of the user's own choices, searched first.
-    builds, download : see `Loader`.
+    builds, download, trusted : see `Loader`.
     """
     version.setbase("1.3")
     ConfigStore.instance().store(name="runner_schema", node=Config, provider="runner")
@@ -70,14 +75,14 @@ def composer(
         before_schema = SearchPathQuery(provider="schema", path=None)
         search_path.prepend("command-line", f"file://{folder}", before_schema)
     loader = Loader(search_path)
-    loader.builds, loader.download = builds, download
+    loader.builds, loader.download, loader.trusted = builds, download, trusted
     state = GlobalHydra.instance()
     before, handlers, level = state.hydra, logging.root.handlers[:], logging.root.level
     state.clear()
     hydra = Hydra("runner", loader)
     state.initialize(hydra)
     try:
-        with without_resolvers():
+        with without_resolvers(), loader.followed.counting():
             yield hydra
     finally:
         state.hydra = before
@@ -85,10 +90,9 @@ def composer(
 
 
 def check_folder(folder: Path, given: str | Path) -> None:
-    """Refuse a config folder that is none, hides a choice of the program, or is a bomb."""
+    """Refuse a config folder that is none, or hides a choice of the program."""
     if not folder.is_dir():
         raise BadInput("--config-dir", "a folder", given, where="command line")
-    check_files(folder)
     built_in = groups(CONF)
     for group, choices in groups(folder).items():
         for choice in choices:
@@ -126,6 +130,7 @@ def run(
     config_dir: str | Path | None = None,
     progress: Progress = no_progress,
     folder: Path | None = None,
+    trusted: Sequence[Path] | None = None,
 ) -> RunResult:
     """Do one run and return what it wrote.
 
@@ -134,6 +139,7 @@ def run(
     overrides : as on the command line, ``["experiment=and_gate", "seed=1"]``.
     config_dir : a folder of one's own choices.
     folder : that of the same run, which was stopped; a new one unless given.
+    trusted : folders of which alone modules may be run; any that is named unless given.
 
     Raises
     ------
@@ -141,23 +147,61 @@ def run(
         When the configuration cannot be run; nothing is written then.
     """
     check_words(overrides)
-    with composer(config_dir) as hydra:
+    with composer(config_dir, trusted=trusted) as hydra:
         loader: Any = hydra.config_loader
         loader.folder = folder
-        ended = hydra.run("config", partial(task, progress=progress), list(overrides))
+        with hydras_complaints(overrides):
+            begin = partial(task, progress=progress, typed=trusted is None)
+            ended = hydra.run("config", begin, list(overrides))
         result: RunResult = ended.return_value
         result.unchecked = list(loader.unchecked)
     return result
 
 
-def resume(folder: str | Path, *, progress: Progress = no_progress) -> RunResult | None:
+@contextmanager
+def hydras_complaints(words: Sequence[str]) -> Iterator[None]:
+    """Turn what Hydra says of its own part of a configuration into bad input."""
+    try:
+        yield
+    except (HydraException, ValueError) as error:
+        ours = isinstance(error, ValueError) and not str(error).startswith("Unable to configure")
+        if ours:
+            raise
+        raise to_bad_input(error, words) from error
+
+
+def trusted_folders(
+    marked: bool, config_dir: str | Path | None, own_code: bool
+) -> list[Path] | None:
+    """Return the folders whose modules a record may name; None, and thus any, if it is one's own.
+
+    That it is, its mark or the user says.
+    """
+    if marked or own_code:
+        return None
+    return [] if config_dir is None else [Path(config_dir).resolve()]
+
+
+def resume(
+    folder: str | Path,
+    *,
+    config_dir: str | Path | None = None,
+    own_code: bool = False,
+    progress: Progress = no_progress,
+) -> RunResult | None:
     """Go on with a run from its last checkpoint; return None where it is complete.
+
+    Parameters
+    ----------
+    config_dir : where the folder of the user's own choices is now; its modules may be run.
+    own_code : whether any ``module:function`` of a record that was not written here may be run.
 
     Raises
     ------
     BadInput
         When the folder is not a run's, its checkpoint is damaged, or its
-        configuration, data, weights or code are no longer what they were.
+        configuration, data, weights or code are no longer what they were;
+        also when code would have to be run that may not be.
     """
     place = Path(folder).resolve()  # its name says which run it is
     try:
@@ -171,7 +215,14 @@ def resume(folder: str | Path, *, progress: Progress = no_progress) -> RunResult
         store.Checkpoint(place, store.run_id(place)).read()
     except ValueError as error:
         raise BadInput.because("", error, where="resume") from error
-    return run(started.words, config_dir=started.config_dir, progress=progress, folder=place)
+    marked = is_marked(place, started.words, started.config_dir)
+    return run(
+        started.words,
+        config_dir=config_dir or started.config_dir,
+        progress=progress,
+        folder=place,
+        trusted=trusted_folders(marked, config_dir, own_code),
+    )
 
 
 def sweep(overrides: Sequence[str], *, config_dir: str | Path | None = None) -> "pd.DataFrame":
@@ -189,45 +240,57 @@ def run_sweep(
     *,
     config_dir: str | Path | None = None,
     watch: Watcher = unwatched,
+    trusted: Sequence[Path] | None = None,
 ) -> SweepResult:
     """Run what is missing of a sweep, and return its folder and results.
 
-    ``watch`` is told of every job that ends.
+    ``watch`` is told of every job that ends; for ``trusted`` see `run`.
     """
     check_words(overrides)
-    with composer(config_dir) as hydra:
+    with composer(config_dir, trusted=trusted) as hydra:
         place = [] if config_dir is None else ["--config-dir", str(Path(config_dir).resolve())]
         RunnerSweeper.command, RunnerSweeper.watch = [*place, *overrides], staticmethod(watch)
         words = [*overrides, "hydra.mode=MULTIRUN"]
         try:
-            result: SweepResult = hydra.multirun("config", task, words)
+            with hydras_complaints(overrides):
+                result: SweepResult = hydra.multirun("config", task, words)
         except BadInput as bad:
             placed(bad, overrides)
             raise
         return result
 
 
-def resume_sweep(folder: str | Path, *, watch: Watcher = unwatched) -> SweepResult:
+def resume_sweep(
+    folder: str | Path,
+    *,
+    config_dir: str | Path | None = None,
+    own_code: bool = False,
+    watch: Watcher = unwatched,
+) -> SweepResult:
     """Run what is missing of the sweep in a folder.
+
+    Parameters are those of `resume`, and of `run_sweep`.
 
     Raises
     ------
     BadInput
-        When the folder is not a sweep's, or its jobs are no longer what they were.
+        When the folder is not a sweep's, its jobs are no longer what they were, or code
+        would have to be run that may not be.
     """
     place = Path(folder).resolve()
     try:
         words = store.read_command(place)
     except (OSError, ValueError) as error:
         raise BadInput("", "the folder of a sweep", folder, where="resume") from error
-    config_dir = None
+    trusted = trusted_folders(is_marked(place, words, None), config_dir, own_code)
     if words[:1] == ["--config-dir"]:
-        _, config_dir, *words = words
+        recorded, words = words[1:2], words[2:]
+        config_dir = config_dir or "".join(recorded)
     passing = ("sweep.name=", "output_dir=", "sweep.plan_only=", "sweep.allow_changes=")
     words = [word for word in words if not word.lstrip("+").startswith(passing)]
     words += [f"sweep.name={quoted(place.name)}"]
     words += [f"output_dir={quoted(relative(place.parents[1]))}"]
-    return run_sweep(words, config_dir=config_dir, watch=watch)
+    return run_sweep(words, config_dir=config_dir, watch=watch, trusted=trusted)
 
 
 def relative(path: Path) -> Path:
@@ -246,10 +309,16 @@ def check_words(overrides: Sequence[str]) -> None:
         raise BadInput("overrides", 'a list of words, ["key=value"]', repr(overrides))
 
 
-def task(cfg: DictConfig, progress: Progress = no_progress) -> RunResult | None:
-    """Do the run that Hydra has composed; in a sweep, hand back its row alone."""
-    hydra = HydraConfig.get()
+def task(cfg: DictConfig, progress: Progress = no_progress, typed: bool = True) -> RunResult | None:
+    """Do the run that Hydra has composed; in a sweep, hand back its row alone.
+
+    One that runs code of the user's own, who has ``typed`` its words, is marked as theirs.
+    """
+    hydra, config = HydraConfig.get(), to_config(cfg)
     folder, folders = Path(hydra.runtime.output_dir), user_folders(hydra)
     if hydra.mode == RunMode.MULTIRUN:
-        return job.run_in_sweep(to_config(cfg), folder, folders)
-    return job.run(to_config(cfg), folder, folders, progress=progress)
+        return job.run_in_sweep(config, folder, folders)
+    if typed and (job.users_names(identity(config)) or hydra.job.env_copy):
+        config_dir = str(folders[0]) if folders else None
+        mark(folder, [*hydra.overrides.task, *hydra.overrides.hydra], config_dir)
+    return job.run(config, folder, folders, progress=progress)

@@ -17,7 +17,7 @@ from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from runner.lookup import BadInput, did_you_mean, interrupt_behind
+from runner.lookup import BadInput, did_you_mean, interrupt_behind, one_of
 
 if TYPE_CHECKING:
     from runner.job import RunResult
@@ -61,6 +61,13 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise BadInput."""
+        # Python's words for it have changed from one version to the next.
+        form = r"argument (?:-\w+/)?([\w-]+): invalid choice: '(.*?)' \(choose from (.*)\)"
+        if choice := re.fullmatch(form, message):
+            options = re.findall(r"[\w-]+", choice[3])
+            hint = did_you_mean(choice[2], options)
+            where = self.prog.removeprefix("runner ").replace("runner", "command line")
+            raise BadInput(choice[1], one_of(options), choice[2], where=where, hint=hint)
         raise BadInput.because(self.prog, message, where="command line")
 
 
@@ -341,8 +348,13 @@ def choices(words: Sequence[str]) -> int:
 def resume(words: Sequence[str]) -> int:
     """Go on with a sweep, or with a training from its last checkpoint."""
     parser = Parser(prog="runner resume", description=resume.__doc__)
-    parser.add_argument("folder", metavar="DIR", help="the folder of the sweep or of the run")
-    folder = parser.parse_args(words).folder
+    add = parser.add_argument
+    add("folder", metavar="DIR", help="the folder of the sweep or of the run")
+    add("-cd", "--config-dir", metavar="DIR", help="where the folder of your own choices is now")
+    add("--own-code", action="store_true", help="run the modules that another's record names")
+    options = parser.parse_intermixed_args(list(words))
+    folder = options.folder
+    where = {"config_dir": options.config_dir, "own_code": options.own_code}
 
     from runner import app
     from runner.report.terminal import job_progress, progress_bar, terminal
@@ -350,9 +362,9 @@ def resume(words: Sequence[str]) -> int:
 
     if is_sweep(Path(folder)):
         with job_progress(terminal()) as watch:
-            return show_jobs(app.resume_sweep(folder, watch=watch))
+            return show_jobs(app.resume_sweep(folder, watch=watch, **where))
     with progress_bar(terminal()) as progress:
-        result = app.resume(folder, progress=progress)
+        result = app.resume(folder, progress=progress, **where)
     if result is None:
         print(f"{folder} is complete")
         return 0

@@ -205,8 +205,8 @@ def test_summaries_of_two_replicates_are_ties(here, capsys):
 MISTAKES = {
     "compare": "command line: runner compare: the following arguments are required: TABLE",
     f"compare {GOOD}": f"command line: compare: expected two tables or more, got {GOOD}",
-    f"compare {GOOD} {BAD} --format pdf": "command line: runner compare: argument --format: "
-    "invalid choice: 'pdf' (choose from terminal, csv, markdown, latex, json)",
+    f"compare {GOOD} {BAD} --format pdf": "compare: --format: expected one of csv, json, "
+    "latex, markdown, terminal, got pdf",
     f"compare {GOOD} {BAD} --metric acuracy": "compare: --metric: expected one of accuracy, "
     "test_loss, train_accuracy, epochs, images_per_second, inference_seconds, fit_seconds, "
     "duration_seconds, got acuracy; did you mean accuracy?",

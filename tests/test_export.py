@@ -307,7 +307,10 @@ def test_a_figure_that_is_cut(run, capsys):
 
 def test_a_format_that_is_none(here, capsys):
     assert main(["export", "wandb", "outputs"]) == 2
-    assert "invalid choice: 'wandb' (choose from" in capsys.readouterr().err
+    assert (
+        "export: format: expected one of mlflow, parquet, tensorboard, got wandb"
+        in capsys.readouterr().err
+    )
 
 
 def test_help_names_the_formats(capsys):

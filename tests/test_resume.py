@@ -484,6 +484,107 @@ def test_a_checkpoint_with_something_missing_is_a_failure_of_one_line(stopped, c
     assert len(captured.err.splitlines()) == 1
 
 
+# A record that somebody else may have written
+
+
+@pytest.fixture
+def sent(here, monkeypatch):
+    """A folder that came from elsewhere: nothing in this user's cache knows of it."""
+
+    def forget():
+        for name in [name for name in sys.modules if name == "evil" or "_evil" in name]:
+            del sys.modules[name]
+
+    def send(kind):
+        forget()
+        (here / "evil.py").write_text(
+            "from pathlib import Path\nPath(__file__).with_name('RAN').touch()\n"
+            "def dataset():\n    import numpy as np\n    return np.eye(2), np.arange(2)\n"
+        )
+        (here / "mine/dataset").mkdir(parents=True)
+        (here / "mine/dataset/own.yaml").write_text("name: evil:dataset\n")
+        words = ["dataset=own", "weights=none", "timing.repeats=1"]
+        monkeypatch.syspath_prepend(str(here))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(here / "theirs"))
+        if kind == "sweep":
+            runner.sweep([*words, "seed=1,2", "sweep.name=s"], config_dir="mine")
+            folder = here / "outputs/sweeps/s"
+            shutil.rmtree(folder / "jobs")
+        else:
+            folder = runner.run(words, config_dir="mine").folder
+            (folder / "run.json").unlink()
+        monkeypatch.setenv("XDG_CACHE_HOME", str(here / "ours"))
+        (here / "RAN").unlink()
+        forget()
+        return folder
+
+    return send
+
+
+FOREIGN = pytest.mark.promise("Code that only a record names is not run by resume or reproduce")
+
+
+@FOREIGN
+@pytest.mark.parametrize("kind", ["run", "sweep"])
+def test_code_that_only_a_record_names_is_not_run(kind, here, sent, capsys):
+    folder = sent(kind)
+    message = (
+        "resume: --config-dir: expected the folder of evil:dataset, which the record names, "
+        "got {}; --own-code runs whatever it names"
+    )
+    refused(folder, message.format("none"), capsys)
+    assert main(["resume", str(folder), "--config-dir", "mine"]) == 2
+    assert capsys.readouterr().err == f"error: {message.format(here / 'mine')}\n"
+    assert not (here / "RAN").exists()
+
+    (here / "evil.py").rename(here / "mine/evil.py")  # now it is the named folder's own
+    if kind == "sweep":  # and another run, as its source has moved with all that is beside it
+        assert main(["resume", str(folder), "--config-dir", "mine"]) == 2
+        assert "sweep.name: expected the jobs of the sweep that is there" in capsys.readouterr().err
+        assert (here / "mine/RAN").exists()
+
+
+@FOREIGN
+@pytest.mark.parametrize("kind", ["run", "sweep"])
+def test_own_code_says_that_a_record_may_be_trusted(kind, here, sent, capsys):
+    folder = sent(kind)
+    assert main(["resume", str(folder), "--own-code"]) == 0
+    assert (here / "RAN").exists()
+    shutil.rmtree(folder / "jobs") if kind == "sweep" else (folder / "run.json").unlink()
+    assert main(["resume", str(folder)]) == 0  # from now on it is this user's
+
+
+@FOREIGN
+def test_what_was_started_here_goes_on_without_a_word_more(here, mine):
+    folder = runner.run([*WORDS, SAVING, "optimizer=signs"], config_dir="mine").folder
+    (folder / "run.json").unlink()
+    assert main(["resume", str(folder)]) == 0
+    words = store.read_record(folder)["run_id"]
+    assert words == store.run_id(folder)
+
+
+@FOREIGN
+def test_a_record_lists_no_variables(here, monkeypatch, capsys):
+    monkeypatch.setenv("SECRET", "s3cr3t")
+    words = ["dataset=and", "weights=none", "timing.repeats=1", "seed=1,2", "sweep.name=s"]
+    runner.sweep(words)
+    folder = here / "outputs/sweeps/s"
+    shutil.rmtree(folder / "jobs")
+    store.write_command(folder, [*words, "hydra.job.env_copy=[SECRET]"])
+    refused(
+        folder,
+        "command line: hydra.job.env_copy: expected none that the command line does not list by "
+        "this key, got SECRET",
+        capsys,
+    )
+
+
+def test_a_mark_that_cannot_be_left_changes_nothing(here, monkeypatch, mine):
+    (here / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(here / "file"))
+    assert runner.run([*WORDS, "optimizer=signs"], config_dir="mine").status == "completed"
+
+
 def test_help(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["resume", "-h"])

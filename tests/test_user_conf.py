@@ -67,8 +67,8 @@ BAD = {
     "got absent:mish",
     "activation=wrong_key": "activation/wrong_key.yaml: activation.nmae: expected a key of "
     "activation (name, params), got nmae; did you mean activation.name?",
-    "activation=cut": "{mine}/activation/cut.yaml:2: expected YAML, got expected ',' or ']', "
-    "but got '<stream end>'",
+    "activation=cut": "{mine}/activation/cut.yaml:2: expected YAML, got none (did not find "
+    "expected ',' or ']')",
     "dataset=three weights=none": "command line: dataset: own:three: expected (x, t), ((x_train, "
     "t_train), (x_test, t_test)) or a Dataset, got int",
     "dataset=blobs dataset.params.m=1": "command line: dataset.params.m: expected a key of "

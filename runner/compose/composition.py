@@ -18,7 +18,7 @@ from omegaconf import Container, DictConfig, OmegaConf, open_dict
 from runner.compose.repository import copier
 from runner.compose.safety import check_values, leaves
 from runner.config import Config
-from runner.lookup import BadInput, did_you_mean
+from runner.lookup import BadInput, NotGiven, did_you_mean
 
 Plain = dict[str, Any]
 
@@ -56,7 +56,7 @@ class Composition:
         """
         if not self.independent or any(special(override.input_line) for override in values):
             cfg = self.apply(values, self.own())
-            check_values(plain(cfg))
+            check_values(plain(cfg), self.hydra["job"]["env_copy"])
             return to_config(cfg), plain(cfg)
         config: Config = pickle.loads(self.config)
         own = dict(self.plain)
@@ -114,6 +114,9 @@ def to_config(cfg: DictConfig) -> Config:
         For a value that is missing or cannot be resolved.
     """
     check_keys(cfg, Config)
+    for item in fields(Config):
+        if item.name not in cfg:
+            raise NotGiven(item.name)
     return Config(**{item.name: to_object(cfg[item.name]) for item in fields(Config)})
 
 

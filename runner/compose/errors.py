@@ -5,7 +5,12 @@ from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import (
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from omegaconf import OmegaConf
 from omegaconf.errors import (
     InterpolationResolutionError,
@@ -15,11 +20,22 @@ from omegaconf.errors import (
 from yaml import MarkedYAMLError
 
 from runner import config
-from runner.lookup import BadInput, NotGiven, did_you_mean, one_of
+from runner.choices import groups
+from runner.compose.safety import related
+from runner.lookup import BadInput, NotGiven, did_you_mean, one_of, shortened
 
 # Hydra's launchers, and the extra that each comes with.
 PLUGINS = {"joblib": "sweep", "submitit_local": "sweep", "submitit_slurm": "sweep", "ray": "ray"}
 TYPES = {"Integer": "an integer", "Float": "a number", "bool": "true or false"}
+
+
+FORMS = {  # what OmegaConf says of a value of another form, and what it should have been
+    r"Invalid value assigned: (\w+) is not a ListConfig": "a list",
+    r"Cannot assign (\w+) to Dict": "keys with values",
+    r"Cannot convert '\w+' to string: '(.*)'": "text",
+    r"field '.*' is not Optional()": "a value",
+    r".* does not support deletion()": "a value",
+}
 
 
 class NotInstalled(BadInput):
@@ -43,15 +59,22 @@ def to_bad_input(error: BaseException, overrides: Sequence[str]) -> BadInput:
         reason = first_line(error)
         if reason.startswith("LexerNoViableAlt"):
             reason = "characters that need quotes"
-        bad = BadInput(error.override, "key=value", reason, where="command line")
+        word = shortened(error.override)
+        bad = BadInput(word, "key=value", shortened(reason), where="command line")
     elif isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
-        reason = f"expected YAML, got {error.problem or error.context}"
-        bad = BadInput.because("", reason, where=f"{mark.name}:{mark.line + 1}")
+        got = f"none ({error.problem or error.context})"
+        bad = BadInput("", "YAML", got, where=f"{mark.name}:{mark.line + 1}")
     elif cause is not None:
         bad = wrong_key_or_value(cause)
     elif str(error).startswith("Config group override must be"):
-        bad = BadInput("", "the name of a choice for a config group", "none")
+        bad = no_choice(overrides)
+    elif isinstance(error, InstantiationException):
+        bad = not_made(str(error))
+    elif isinstance(error, RecursionError):
+        bad = BadInput("", "fewer levels", "more than can be read")
+    elif str(error).startswith("Exceeds the limit"):  # of Python's, for digits
+        bad = BadInput("", "numbers of at most 4,300 digits", "one of more")
     elif isinstance(error, HydraException):
         bad = composition_error(messages(error), str(error))
     else:
@@ -82,10 +105,22 @@ def placed(bad: BadInput, overrides: Sequence[str]) -> BadInput:
     return bad
 
 
-def related(key: str, field: str) -> bool:
-    """Say whether an override of ``key`` can have given ``field`` its value."""
-    key = key.partition("@")[0]
-    return field == key or field.startswith((f"{key}.", f"{key}[")) or key.startswith(f"{field}.")
+def not_made(text: str) -> BadInput:
+    """Return the error of a launcher or callback that does not take what it is given."""
+    key = re.search(r"full_key: (\S+)", text)
+    reason = re.search(
+        r"^\w+\(['\"](?:\w+\.)*__init__\(\) (?:got )?(.*)['\"]\)", text, re.MULTILINE
+    )
+    got = reason[1] if reason else text.splitlines()[0]
+    return BadInput(key[1] if key else "hydra", "what it takes", got)
+
+
+def no_choice(overrides: Sequence[str]) -> BadInput:
+    """Return the error of a group that was given what is no name."""
+    values = r"\+*(\w*)=(null|true|false|[-+.\d]+|[{(].*)"
+    found = [match for word in overrides if (match := re.fullmatch(values, word))]
+    key, got = found[0].groups() if found else ("", "something else")
+    return BadInput(key, "the name of a choice for a config group", got)
 
 
 def missing_choice(error: MissingConfigException) -> BadInput:
@@ -96,7 +131,8 @@ def missing_choice(error: MissingConfigException) -> BadInput:
         expected = "a launcher that is installed"
         return NotInstalled(group, expected, name, hint=f"pip install 'runner[{PLUGINS[name]}]'")
     if not options:
-        return BadInput.because(group, messages(error))
+        hint = did_you_mean(name, groups().get(group, ()))
+        return BadInput(group, "a choice of the group", name, hint=hint)
     return BadInput(group, one_of(options), name, hint=did_you_mean(name, options))
 
 
@@ -106,7 +142,8 @@ def wrong_key_or_value(error: OmegaConfBaseException) -> BadInput:
     if isinstance(error, MissingMandatoryValue):
         return NotGiven(field)
     if isinstance(error, InterpolationResolutionError):
-        return BadInput(field, "an interpolation that resolves", first_line(error))
+        got = re.sub(r"^Interpolation key '(.*)' not found$", r"no key \1", first_line(error))
+        return BadInput(field, "an interpolation that resolves", got)
     names: Sequence[str] = ()
     if error.parent_node is not None and OmegaConf.is_dict(error.parent_node):
         names = [str(key) for key in error.parent_node if key != "hydra"]
@@ -129,6 +166,14 @@ def composition_error(text: str, full: str) -> BadInput:
     sweep = re.search(r"argument '(.+?)=|Sweep parameters '(.+?)=(.+?)' requires", full)
     if sweep:
         return BadInput(sweep[1] or sweep[2], "one value", "several", hint="a sweep needs -m")
+    there = re.match(r"Could not append to config. An item is already at '(.+)'", text)
+    if there:
+        return BadInput(there[1], "a key that is not there yet", "one that is")
+    swept = re.match(r"Sweeping over Hydra's configuration is not supported : '(.+?)=(.*)'", text)
+    if swept:
+        return BadInput(swept[1], "one value (it is of the sweep as a whole)", swept[2])
+    if text.startswith("hydra.searchpath must be"):
+        return BadInput("hydra.searchpath", "a list of folders", text.partition("Got: ")[2])
     return BadInput.because("", text)
 
 
@@ -139,7 +184,11 @@ def explained(field: str, text: str, names: Sequence[str]) -> BadInput:
         known = ", ".join(names) or "it has none"
         expected = (f"a key of {parent}" if parent else "a key") + f" ({known})"
         prefix = f"{parent}." if parent else ""
-        return BadInput(field, expected, key, hint=did_you_mean(key, names, prefix))
+        hint = f"+{field} adds one" if parent == "expect" else did_you_mean(key, names, prefix)
+        return BadInput(field, expected, key, hint=hint)
+    for pattern, expected in FORMS.items():
+        if form := re.match(pattern, text):
+            return BadInput(field, expected, form[1] or None)
     match = re.match(r"Value '(.*)' is not a valid (bool)", text) or re.match(
         r"Value '(.*)' of type '\w+' could not be converted to (\w+)", text
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_repository import CachingConfigRepository
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.default_element import ConfigDefault, GroupDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -18,11 +19,18 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner import job
 from runner.compose.composition import Composition, Plain, plain, to_config
-from runner.compose.errors import placed, related, to_bad_input
+from runner.compose.errors import placed, to_bad_input
+from runner.compose.limits import Counted, Followed
 from runner.compose.repository import Repository
-from runner.compose.safety import check_no_code, check_overrides, leaves
-from runner.config import Config
-from runner.lookup import BadInput
+from runner.compose.safety import (
+    check_no_code,
+    check_overrides,
+    leaves,
+    related,
+    typed_variables,
+)
+from runner.config import Config, identity
+from runner.lookup import BadInput, module_file
 from runner.tables import store
 
 # Where things are and how often they are timed change no result that can be expected.
@@ -55,6 +63,8 @@ class Loader(ConfigLoaderImpl):
     builds : whether composing a run also builds it, to check it and to name its folder.
     download : whether building it may fetch data.
     folder : the folder of a run that goes on; None for a new one.
+    trusted : folders whose modules may be run, where the words are those of a record; None where
+        the user has typed them, and may run whatever they name.
     unchecked : words of the last composition that change what its experiment sets itself. Its
         expectations are of the experiment as it is written, and are then left out.
     """
@@ -62,6 +72,7 @@ class Loader(ConfigLoaderImpl):
     builds = True
     download = True
     folder: Path | None = None
+    trusted: Sequence[Path] | None = None
     unchecked: tuple[str, ...] = ()
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
@@ -73,6 +84,7 @@ class Loader(ConfigLoaderImpl):
         self.parsed: dict[str, Override] = {}
         self.groups: dict[str, bool] = {}
         self.keys: dict[str, list[str]] = {}
+        self.followed = Followed()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave behind what has been composed: it is large, and quickly made again."""
@@ -101,15 +113,46 @@ class Loader(ConfigLoaderImpl):
             For anything that is wrong with it.
         """
         with complaints(overrides):
-            check_overrides(overrides)
+            self.followed.begin()
+            check_overrides(overrides, typed_variables(self._typed(overrides)))
             cfg = super().load_configuration(
                 config_name, overrides, run_mode, from_shell, validate_sweep_overrides
             )
             if config_name is not None:
                 self._leave_out_expectations(cfg, overrides)
-                check_no_code(plain(cfg))
+                self._check(plain(cfg), overrides)
                 self._place(cfg, run_mode)
         return cfg
+
+    def _parse_overrides_and_create_caching_repo(
+        self, config_name: str | None, overrides: list[str]
+    ) -> tuple[list[Override], CachingConfigRepository]:
+        parsed, repo = super()._parse_overrides_and_create_caching_repo(config_name, overrides)
+        return parsed, Counted(repo)
+
+    def _typed(self, words: Sequence[str]) -> Sequence[str]:
+        """Return the words that the user has typed."""
+        return words if self.trusted is None else ()
+
+    def _check(self, composed: Plain, words: Sequence[str]) -> None:
+        """Refuse what could run code, and words that a file has put among those of a record."""
+        check_no_code(composed, self._typed(words))
+        recorded = [
+            *composed["hydra"]["overrides"]["hydra"],
+            *composed["hydra"]["overrides"]["task"],
+        ]
+        if len(recorded) != len(words):
+            added = ", ".join(word for word in map(str, recorded) if word not in words)
+            raise BadInput("hydra.overrides", "nothing (this key is the program's)", added)
+
+    def _check_modules(self, config: Config) -> None:
+        """Refuse code that only a record names, and that may thus be a stranger's."""
+        for name in job.users_names(identity(config)) if self.trusted is not None else ():
+            if not any(module_file(name, folder).is_file() for folder in self.trusted or ()):
+                expected = f"the folder of {name}, which the record names"
+                hint = "--own-code runs whatever it names"
+                given = ", ".join(map(str, self.trusted or ())) or "none"
+                raise BadInput("--config-dir", expected, given, where="resume", hint=hint)
 
     def load_sweep_config(
         self, master_config: DictConfig, sweep_overrides: list[str]
@@ -186,21 +229,26 @@ class Loader(ConfigLoaderImpl):
             return made.configure(values)[0].seed
 
     def _identify(self, master: DictConfig, words: list[str]) -> job.Identity:
-        check_overrides([word for word in words if word not in self.parsed])
         made, values = self._composed(master, words)
         config, _ = made.configure(values)
         if self._changes_experiment(bool(config.expect), words):
             config.expect = {}
         check_output_dir(config.output_dir)
+        self._check_modules(config)
         return job.identify(config, user_folders(master.hydra), True, download=self.download)
 
     def _composed(self, master: DictConfig, words: list[str]) -> tuple[Composition, list[Override]]:
         """Return what a job's choices make, and the plain values that are to be set on it."""
+        self.followed.begin()
+        new = [word for word in words if word not in self.parsed]
+        check_overrides(new, plain(master.hydra.job)["env_copy"])
         values: list[Override] = []
         choices: list[str] = []
         changed: list[str] = []
         for override in map(self._parse, reversed(words)):
             key = override.key_or_group
+            if override.is_hydra_override():
+                raise BadInput(key, "no key of hydra's in a job of a sweep", override.input_line)
             if self._is_value(override) and not any(related(key, other) for other in changed):
                 values.insert(0, override)
                 continue
@@ -211,7 +259,7 @@ class Loader(ConfigLoaderImpl):
         if shared not in self.composed:
             name = master.hydra.job.config_name
             made = super().load_configuration(name, list(shared), RunMode.RUN)
-            check_no_code(plain(made))
+            self._check(plain(made), shared)
             self.composed[shared] = Composition(made)
         return self.composed[shared], values
 
@@ -282,17 +330,16 @@ class Loader(ConfigLoaderImpl):
         """Check the values of a configuration, and name the folders of what it runs."""
         cfg.hydra.job.chdir = False
         config = to_config(cfg)
+        if run_mode == RunMode.RUN and cfg.hydra.mode == RunMode.MULTIRUN:
+            raise BadInput("hydra.mode", "RUN, or -m for a sweep", "MULTIRUN")
         if run_mode == RunMode.RUN and self.builds:
-            in_sweep = cfg.hydra.mode == RunMode.MULTIRUN
             check_output_dir(config.output_dir)
-            identity = job.identify(
-                config, user_folders(cfg.hydra), in_sweep, download=self.download
-            )
-            now = datetime.now(UTC)
-            new = store.run_folder(config.output_dir, identity.run_id, now)
-            check_same(self.folder, identity.run_id)
+            self._check_modules(config)
+            folders = user_folders(cfg.hydra)
+            named = job.identify(config, folders, in_sweep=False, download=self.download)
+            new = store.run_folder(config.output_dir, named.run_id, datetime.now(UTC))
+            check_same(self.folder, named.run_id)
             cfg.hydra.run.dir = str(self.folder or new)
-            cfg.hydra.sweep.subdir = store.job_folder(identity.run_id)
 
 
 @contextmanager

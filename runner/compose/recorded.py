@@ -7,7 +7,8 @@ from typing import NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from runner.compose.composition import plain, to_config
-from runner.compose.safety import check_values, count_values
+from runner.compose.limits import count_values
+from runner.compose.safety import check_values
 from runner.config import Config
 from runner.tables.strict import read_text, read_yaml
 

@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, RangeS
 from runner.lookup import BadInput, did_you_mean
 from runner.tables.columns import RESULTS
 
-EXACT = 10**7  # values of a range that are counted one by one
+EXACT = 200_000  # values of a range that are counted one by one
 IDENTITY = ("config_hash", "data_hash", "weights_hash", "code_version")
 Row = dict[str, str]
 WHOLE = ("data_dir", "output_dir", "sweep")  # no part of a job, so not to be swept over
@@ -37,7 +37,12 @@ def count(override: Override, options: Sequence[str]) -> int:
     if not override.is_sweep_override():
         return 1
     if isinstance(value, RangeSweep):
-        start, stop, step = float(value.start or 0), float(value.stop or 0), float(value.step)
+        try:
+            start, stop, step = float(value.start or 0), float(value.stop or 0), float(value.step)
+        except OverflowError:  # an integer of hundreds of digits
+            start = stop = step = math.inf
+        if not math.isfinite(start + stop + step):
+            raise unusable(override, "a range between finite numbers")
         if step == 0:
             raise unusable(override, "a step other than 0")
         number = max(0, math.ceil((stop - start) / step))
@@ -90,6 +95,7 @@ def expand(
         expected = f"a sweep of at most {max_runs:,} jobs"
         raise BadInput("sweep.max_runs", expected, f"{total:,}", where="command line")
     made = [elements(override) for override in overrides]
+    counts = [len(each) for each in made]  # of a long range of fractions it was an estimate
     values = [[Override._get_value_element_as_str(value) for value in each] for each in made]
     swept = [override.is_sweep_override() for override in overrides]
     left_out = [exclusion(given, overrides, made) for given in without]

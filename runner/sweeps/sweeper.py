@@ -20,6 +20,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from runner.compose.limits import check_words
+from runner.compose.marks import mark
 from runner.lookup import BadInput, interrupt_behind
 from runner.sweeps import plan
 from runner.sweeps.board import Board, unwatched
@@ -112,6 +114,8 @@ class RunnerSweeper(Sweeper):
     def open(self, folder: Path, rows: list[plan.Row]) -> None:
         """Make the sweep's folder, or go on in the one that is there."""
         self.config.hydra.sweep.dir = str(folder.absolute())  # workers may be started elsewhere
+        if cast(Any, self.context.config_loader).trusted is None:
+            mark(folder, type(self).command, None)
         if not store.is_sweep(folder):
             try:
                 store.create_sweep(folder, rows, type(self).command)
@@ -206,6 +210,7 @@ class RunnerSweeper(Sweeper):
         """Return the jobs by their run_id, and the plan: two that are the same run are one job."""
         loader: Any = self.context.config_loader
         options = self.config.sweep
+        check_words(arguments)
         overrides = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
         groups = {
             override.key_or_group: loader.get_group_options(

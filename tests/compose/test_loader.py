@@ -72,9 +72,7 @@ WORDS = [
     [*SMALL, "+expect={n: 4}", "+expect.correct=1"],
     [*SMALL, "sweep.exclude=[{seed: 1}]", "sweep.zip=[[seed,epochs]]"],
     [*SMALL, "data_dir='a=b, c'", 'output_dir="it\'s"'],
-    [*SMALL, "hydra.verbose=true"],
-    [*SMALL, "+hydra.job.env_set.A=b", "seed=2"],
-    [*SMALL, "hydra.job.config.override_dirname.item_sep=__", "seed=2"],
+    [*SMALL, "data_dir='${dtype}/x'", "seed=2"],
     ["dataset=inline", "dataset.params.x=[[0,1],[1,0]]", "dataset.params.t=[0,1]", "weights=none"],
     ["dataset=inline", "dataset.params={x: [[0.5]], t: null}", "weights=none"],
     ["task=perceptron", "dataset=or", "epochs=50", "task.params.lr=0.5"],
@@ -92,8 +90,8 @@ WORDS = [
     ["activation=own", *SMALL, "activation.params.a=3"],
 ]
 MASTERS = [
-    ["+hydra.job.env_set.B=c", "hydra/job_logging=default"],
-    ["hydra.verbose=[a.b]", "+hydra.job.env_set.C=${seed}"],
+    ["hydra.help.header=c", "hydra/job_logging=default"],
+    ["hydra.verbose=[a.b]", "hydra.help.header=${seed}"],
 ]
 
 
@@ -228,10 +226,10 @@ def test_a_worker_composes_once_for_all_copies_of_a_loader(loaders):
 def test_time_is_told_once_in_a_sweep(loaders):
     ours, _, master = loaders
     now = "${now:%f}"
-    cfg = master(f"+hydra.job.env_set.NOW='{now}'")
-    first = cfg.hydra.job.env_set.NOW
-    assert first == ours.load_sweep_config(cfg, [*SMALL, "seed=1"]).hydra.job.env_set.NOW
-    assert first == ours.load_sweep_config(cfg, [*SMALL, "seed=2"]).hydra.job.env_set.NOW
+    cfg = master(f"hydra.help.header='{now}'")
+    first = cfg.hydra.help.header
+    assert first == ours.load_sweep_config(cfg, [*SMALL, "seed=1"]).hydra.help.header
+    assert first == ours.load_sweep_config(cfg, [*SMALL, "seed=2"]).hydra.help.header
 
 
 @pytest.fixture(scope="module")

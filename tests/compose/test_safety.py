@@ -1,69 +1,43 @@
 """Configuration runs no code: each way that stock Hydra leaves open is refused before it opens."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 
 from runner.cli import main
+from runner.compose.safety import check_launcher
+from runner.lookup import BadInput
 
 MARK = (
     "import pathlib\npathlib.Path(__file__).with_name('RAN').touch()\ndef f(*a, **k):\n    pass\n"
 )
 
-# Words of a command line, and a part of the one line that refuses them.
+# Words of a command line that the places of test_attacks.py do not have, and a part of the answer.
 ATTACKS = {
-    "+hydra.callbacks.a._target_=evil.f": "hydra.callbacks.a._target_: expected one that",
-    "hydra.launcher._target_=evil.f": "hydra.launcher._target_: expected one that",
-    "hydra.sweeper._target_=evil.f": "hydra.sweeper._target_: expected one that",
-    "+activation._target_=evil.f": "activation._target_: expected no _target_",
-    "+activation.params._target_=evil.f": "activation.params._target_: expected no _target_",
     "+network.x={_target_:evil.f}": "network.x._target_: expected no _target_",
-    "+activation.params.x=[{_target_:evil.f}]": "activation.params.x.0._target_: expected no",
-    "+activation.params._partial_=true": "activation.params._partial_: expected no _partial_",
-    "+hydra.job_logging.handlers.x={class:evil.f}": "hydra.job_logging.handlers.x.class: expected",
-    "+hydra.hydra_logging.handlers.x={class:evil.f}": "hydra.hydra_logging.handlers.x.class:",
-    "hydra.job_logging.handlers.console.stream=ext://evil.f": "stream: expected ext://sys.stdout",
-    "hydra.job_logging.handlers.console.stream=cfg://evil": "stream: expected ext://sys.stdout",
-    "seed='${oc.create:{_target_:evil.f}}'": "seed: expected an interpolation by",
-    "seed=${oc.decode:1}": "seed: expected an interpolation by",
-    "seed=${oc.select:a}": "seed: expected an interpolation by",
-    "data_dir=${hydra:job.name}": "data_dir: expected a value that does not depend on hydra's",
+    "hydra.job_logging.handlers.console.stream=cfg://evil": "stream: expected one of ext://sys",
     'data_dir=oc.create +hydra.callbacks.x="${${data_dir}:{_target_:evil.f}}"': "written out",
     "hydra.searchpath=[pkg\\://evil]": "hydra.searchpath: expected folders, got pkg://evil",
     "hydra.job={chdir:true}": "hydra.job.chdir: expected paths relative",
-    "hydra.output_subdir=null": "hydra.output_subdir: expected output_dir",
-    "+hydra.job_logging.handlers.file.level=${dtype}": "expected a value without interpolation",
-    "hydra.searchpath=[pkg://evil]": "hydra.searchpath: expected folders",
+    "+hydra.job_logging.handlers.file.level=${dtype}": "expected one of",
+    "+hydra.job_logging.formatters.simple.datefmt=${dtype}": "a value without interpolation",
+    "hydra.job_logging=3": "hydra.job_logging: expected keys with values",
+    "hydra.launcher=3": "hydra.launcher: expected keys with values, got 3",
+    "hydra.sweeper=null": "hydra.sweeper: expected keys with values, got null",
     "'hydra.searchpath=[pkg://evil]'": "expected",
-    "activation=../weights/none": "activation: expected a choice of the group",
-    "hydra.job.chdir=true": "hydra.job.chdir: expected paths relative",
-    "hydra.sweep.dir=x": "hydra.sweep.dir: expected output_dir",
-    "hydra.sweep.subdir=x": "hydra.sweep.subdir: expected output_dir",
-    "hydra.output_subdir=x": "hydra.output_subdir: expected output_dir",
-    "--experimental-rerun evil": "unrecognized arguments: --experimental-rerun",
-    "--config-path pkg://evil": "unrecognized arguments: --config-path",
-    "--config-name evil": "unrecognized arguments: --config-name",
+    "hydra.job.env_copy=[NOT_SET_AT_ALL]": "expected environment variables that are set, got NOT",
+    "hydra.job={env_copy:[HOME]}": "hydra.job.env_copy: expected none that the command line does",
+    f"data_dir={'x' * 1001}${{dtype}}": "expected at most 1,000 characters with an interpolation",
 }
 FILES = {
-    "target": "name: relu\nparams:\n  x:\n    _target_: evil.f\n",
-    "deep": "name: relu\nparams:\n  x: [[{y: {_target_: evil.f}}]]\n",
-    "callback": "# @package _global_\nhydra:\n  callbacks:\n    a:\n      _target_: evil.f\n",
-    "logging": "# @package _global_\nhydra:\n  job_logging:\n    handlers:\n"
-    "      x: {'()': evil.f}\n",
     "handler": "# @package _global_\nhydra:\n  job_logging:\n    handlers:\n"
     "      file: ${activation.params.h}\nactivation:\n  name: relu\n"
     "  params:\n    h: {'()': evil.f}\n",
-    "chdir": "# @package _global_\nhydra: {job: {chdir: true}}\n",
-    "subdir": "# @package _global_\nhydra: {output_subdir: null}\n",
-    "aliases": "a: &a [x, x, x, x, x, x, x, x, x]\n"
-    + "".join(
-        f"{n}: &{n} [*{m}, *{m}, *{m}, *{m}, *{m}, *{m}, *{m}]\n"
-        for m, n in zip("abcdefgh", "bcdefghi", strict=True)
-    ),
-    "nested": "name: relu\nx: " + "{a: " * 400 + "1" + "}" * 400 + "\n",
+    "level": "# @package _global_\nhydra: {job_logging: {root: 3}}\n",
     "python": "name: !!python/object/apply:evil.f []\n",
-    "launcher": "# @package _global_\nhydra:\n  launcher:\n    _target_: evil.f\n",
+    "bytes": "name: \x01\n",
 }
 
 
@@ -85,7 +59,7 @@ def test_the_command_line_cannot(words, sweeping, here, capsys):
     assert {path.name for path in here.iterdir()} == {"evil.py"}
 
 
-@pytest.mark.parametrize("flags", [[], ["-m"], ["--cfg", "all"]], ids=["run", "sweep", "cfg"])
+@pytest.mark.parametrize("flags", [["-m"], ["--cfg", "all"]], ids=["sweep", "cfg"])
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_of_a_config_folder_cannot(name, flags, here, capsys):
     (here / "mine" / "activation").mkdir(parents=True)
@@ -97,7 +71,8 @@ def test_a_file_of_a_config_folder_cannot(name, flags, here, capsys):
 
 def test_an_experiment_in_a_sweep_cannot(here, capsys):
     (here / "mine" / "experiment").mkdir(parents=True)
-    (here / "mine" / "experiment" / "bad.yaml").write_text(FILES["callback"])
+    text = "# @package _global_\nhydra: {callbacks: {a: {_target_: evil.f}}}\n"
+    (here / "mine" / "experiment" / "bad.yaml").write_text(text)
     assert main(["--config-dir", "mine", "-m", "experiment=and_gate,bad"]) == 2
     assert "hydra.callbacks.a._target_" in capsys.readouterr().err
     assert {path.name for path in here.iterdir()} == {"evil.py", "mine"}
@@ -120,6 +95,30 @@ def test_the_marker_marks(here):
 
 def test_listed_parts_of_hydra_still_work(here, capsys):
     words = ["experiment=and_gate", "hydra/launcher=basic", "hydra/sweeper=runner"]
-    assert main([*words, "hydra.verbose=false", "+hydra.job.env_set.MINE=1"]) == 0
+    assert main([*words, "hydra/hydra_logging=none"]) == 0
+    assert main([*words, "hydra.verbose=false", "hydra.job.env_copy=[HOME]"]) == 0
     callback = "hydra.experimental.callbacks.LogJobReturnCallback"
     assert main(["experiment=and_gate", f"+hydra.callbacks.log._target_={callback}"]) == 0
+
+
+@pytest.mark.parametrize("link", [".", "/dev/zero"])
+def test_a_folder_that_never_ends(link, here, capsys):
+    (here / "mine/activation").mkdir(parents=True)
+    for name in ("a", "b", "c.yaml", "activation/d.yaml"):
+        (here / "mine" / name).symlink_to(link if link != "." else here / "mine")
+    os.mkfifo(here / "mine/activation/pipe.yaml")
+    words = ["--config-dir", "mine", "dataset=and", "weights=none", "timing.repeats=1"]
+    assert main([*words, "activation=pipe"]) == 2
+    assert "got pipe" in capsys.readouterr().err
+    assert main(words) == 0
+    assert main(["choices", "--config-dir", "mine"]) == 0
+
+
+def test_a_launcher_of_the_command_lines_own_may_reach_further():
+    launcher = {"setup": ["module load x"], "ray": {"init": {"address": "far:1", "num_cpus": 2}}}
+    words = ["hydra.launcher.setup=[module load x]", "+hydra.launcher.ray.init.address=far:1"]
+    check_launcher(launcher, words)
+    for missing in words:
+        with pytest.raises(BadInput, match="nothing that the command line does not say"):
+            check_launcher(launcher, [word for word in words if word != missing])
+    check_launcher({"ray": {"init": {"address": None}, "remote": {}}}, [])
