@@ -29,13 +29,13 @@ torture: .venv/test
 	touch $@
 
 .venv/test: .venv/run
-	$(INSTALL) --editable '.[test]'
+	$(INSTALL) --editable '.[test,docs,onnx]'
 	touch $@
 
 # Newest versions that suit every supported Python, but for the benchmark's peers; needs uv.
 lock:
 	uv --no-config pip compile --universal --python-version 3.11 --fork-strategy fewest --upgrade \
-		--extra test --no-emit-index-url --no-annotate --no-header --output-file requirements.lock pyproject.toml
+		--extra test --extra docs --extra onnx --no-emit-index-url --no-annotate --no-header --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf .venv build dist .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -226,13 +226,16 @@ def resume(
 
 
 def sweep(overrides: Sequence[str], *, config_dir: str | Path | None = None) -> "pd.DataFrame":
-    """Run a sweep and return its results, one row per job.
+    """Run a sweep and return its results, one row per job; a notebook shows them with a picture.
 
     Parameters and errors are those of `run`; values may be choices
     (``seed=1,2``), ranges (``seed=range(0,5)``) and globs
     (``activation=glob(*)``).
     """
-    return run_sweep(overrides, config_dir=config_dir).results
+    from runner.report.sweep_table import SweepTable
+
+    result = run_sweep(overrides, config_dir=config_dir)
+    return SweepTable(result.results).of(result.folder)
 
 
 def run_sweep(

@@ -83,6 +83,7 @@ class RunResult:
     verdicts : whether what was expected of the run holds.
     unchecked : words of the command line that change what the experiment sets, so that its
         expectations were not looked at.
+    notes : what else is worth knowing, such as how the weights of another program were read.
     """
 
     folder: Path
@@ -91,6 +92,7 @@ class RunResult:
     records: Records = field(repr=False, default_factory=Records)
     verdicts: list[Verdict] = field(repr=False, default_factory=list)
     unchecked: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @functools.cached_property
     def tables(self) -> dict[str, "pd.DataFrame"]:
@@ -108,6 +110,12 @@ class RunResult:
         if self.records.image is not None:
             kept["image"] = self.records.image
         return kept | {name: arrays[name] for name in ("x", "y") if name in arrays}
+
+    def _repr_html_(self) -> str:
+        """Show the run in a notebook: its tables and pictures."""
+        from runner.report.notebook import run_html
+
+        return run_html(self.row, self.tables, self.folder, self.small, self.notes)
 
     @property
     def as_expected(self) -> bool:
@@ -252,10 +260,12 @@ def run(
         verdicts = expect.judge(config.expect, recorded(row, ending.records), config.dtype)
     rows = make_tables(setup, row, ending.records, verdicts)
     result = RunResult(folder, row, rows, ending.records, verdicts)
+    if setup.weights is not None and setup.weights.note:
+        result.notes.append(f"weights: {setup.weights.note}")
     pictures = {}
     if ending.status == "completed" and draws(setup, in_sweep):
         pictures = draw(setup, ending.records, result.tables)
-    write(result, identity, pictures)
+    write(result, identity, setup.scale, pictures)
     if ending.status == "completed":
         checkpoint.remove()
     log.info("%s: %s", identity.run_id, ending.status)
@@ -387,7 +397,9 @@ def make_tables(
     return tables
 
 
-def write(result: RunResult, identity: Identity, pictures: Mapping[str, bytes]) -> None:
+def write(
+    result: RunResult, identity: Identity, scale: float, pictures: Mapping[str, bytes]
+) -> None:
     """Write a run's folder; the record that makes it count comes last."""
     records = result.records
     files = {
@@ -402,8 +414,10 @@ def write(result: RunResult, identity: Identity, pictures: Mapping[str, bytes]) 
         files["weights.safetensors"] = weight_files.dumps(weights, metadata)
     files |= {f"figures/{name}.png": picture for name, picture in pictures.items()}
     kept = {key: result.row[key] for key in ("status", "started_at", "duration_seconds")}
-    environment = describe(identity.threads)
-    store.commit(result.folder, {**asdict(identity), **kept, "environment": environment}, files)
+    record = {**asdict(identity), **kept, "input_scale": scale}
+    record |= {"notes": result.notes} if result.notes else {}
+    record["environment"] = describe(identity.threads)
+    store.commit(result.folder, record, files)
 
 
 def function_rows(arrays: Mapping[str, NDArray[Any]]) -> Rows:

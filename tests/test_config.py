@@ -1,5 +1,7 @@
 import dataclasses
+import json
 import re
+from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -218,3 +220,10 @@ def test_patience_needs_a_validation_split():
     )
     with pytest.raises(BadInput, match=f"^{re.escape(message)}$"):
         runner.run(["task=training", "dataset=digits", "training.patience=1"])
+
+
+def test_the_stored_schema_for_editors_is_current():
+    stored = Path(__file__).parent.parent / "docs/schema.json"
+    assert json.loads(stored.read_text(encoding="utf-8")) == json_schema(), (
+        "python -m runner schema > docs/schema.json"
+    )

@@ -78,10 +78,7 @@ def show_sweep(
 
     Of many rows only the best are shown.
     """
-    known = {column.name for column in RESULTS}
-    varied = [name for name in CONFIGURED if differs(table[name])]
-    extra = [name for name in table.columns if name not in known]
-    keys = extra + [name for name in varied if f"{name}.choice" not in extra]
+    keys = varied(table)
     heads = [*keys, "status", "n", "accuracy", "test_loss", "seconds"]
     rows = [
         (
@@ -105,6 +102,14 @@ def show_sweep(
     if counts.done < counts.total or (table["status"].isin(["failed", "interrupted"])).any():
         print_text(console, f"run what is missing: runner resume {shown(folder)}")
     print_text(console, shown(folder / "results.csv"))
+
+
+def varied(table: "pd.DataFrame") -> list[str]:
+    """Return the columns in which the jobs of a sweep differ by what was configured."""
+    known = {column.name for column in RESULTS}
+    extra = [name for name in table.columns if name not in known]
+    others = [name for name in CONFIGURED if differs(table[name])]
+    return extra + [name for name in others if f"{name}.choice" not in extra]
 
 
 def show_plan(

@@ -4,8 +4,10 @@ import os
 import re
 import stat
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from runner.weights.layouts import Arrays, ours
 from runner.weights.npz import read_npz
 from runner.weights.parameters import LIMIT, Weights, WeightsError, from_arrays, shown
 from runner.weights.pickles import read_pickle
@@ -46,14 +48,20 @@ def write(
 def _parse(data: bytes, where: str) -> Weights:
     """Choose the reader by the first bytes."""
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return from_arrays(read_npz(data, where), where)
+        return _weights(read_npz(data, where), where)
     if data[8:9] == b"{":
-        return from_arrays(read_safetensors(data, where), where)
+        return _weights(read_safetensors(data, where), where)
     if PICKLE.match(data):
-        return from_arrays(read_pickle(data, where), where)
+        return _weights(read_pickle(data, where), where)
     if data.startswith(b"\x93NUMPY"):
         raise _refusal(where, "a single npy array; save W1, b1, W2, ... by numpy.savez")
     raise _refusal(where, f"one that begins with {shown(data[:16])}" if data else "an empty one")
+
+
+def _weights(arrays: Arrays, where: str) -> Weights:
+    """Check arrays, whose names and layout may be those of another program."""
+    renamed, note = ours(arrays, where)
+    return replace(from_arrays(renamed, where), note=note)
 
 
 def _content(where: str) -> bytes:

@@ -40,10 +40,13 @@ class Weights:
         One matrix of floating-point numbers per layer, `(inputs, columns)`.
     b : tuple of arrays
         One bias vector per layer, `(columns,)`.
+    note : str
+        How they were read, where the file has the names or the layout of another program.
     """
 
     W: tuple[Floats, ...]
     b: tuple[Floats, ...]
+    note: str = ""
 
     @property
     def sizes(self) -> list[int]:

@@ -38,13 +38,18 @@ def read_safetensors(data: bytes, where: str) -> dict[str, NDArray[Any]]:
 
 
 def dumps(weights: Weights, metadata: Mapping[str, str] | None = None) -> bytes:
+    """Write weights as the bytes of a safetensors file, the same bytes each time."""
+    return dumps_arrays(weights.arrays(), metadata)
+
+
+def dumps_arrays(named: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None) -> bytes:
     """
-    Write weights as the bytes of a safetensors file, the same bytes each time.
+    Write arrays of any names as the bytes of a safetensors file.
 
     Written here because the library's own writer puts the metadata into random order.
     Wider numbers come first, as there, so that every array is aligned.
     """
-    arrays = sorted(weights.arrays().items(), key=lambda item: (-item[1].itemsize, item[0]))
+    arrays = sorted(named.items(), key=lambda item: (-item[1].itemsize, item[0]))
     header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
     names = {dtype: name for name, dtype in DTYPES.items()}
     parts, end = [], 0

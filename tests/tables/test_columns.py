@@ -1,9 +1,6 @@
-import re
-from pathlib import Path
-
 import pytest
 
-from runner.tables.columns import SCHEMA_VERSION, TABLES, frame, json_schema
+from runner.tables.columns import TABLES, frame, json_schema
 
 RESULTS = (
     "schema_version, run_id, status, task, dataset, network, activation, output, loss, optimizer, "
@@ -44,13 +41,3 @@ def test_schema_describes_every_column():
     assert set(schema) == {f"{name}.csv" for name in TABLES}
     for name, columns in TABLES.items():
         assert list(schema[f"{name}.csv"]["properties"]) == [column.name for column in columns]
-
-
-def test_every_column_is_explained_in_the_docs():
-    text = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
-    assert f"Version {SCHEMA_VERSION}." in text
-    sections = dict(re.findall(r"^### (\w+)\.csv\n\n((?:\|.*\n)+)", text, re.MULTILINE))
-    assert list(sections) == list(TABLES)
-    for name, columns in TABLES.items():
-        rows = [f"| `{c.name}` | {c.type} | {c.unit} | {c.about} |" for c in columns]
-        assert sections[name].splitlines()[2:] == rows

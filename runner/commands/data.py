@@ -1,0 +1,49 @@
+"""Fetch a dataset into the user's cache, or verify the files of one."""
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterable
+
+from runner.commands.words import Parser
+from runner.lookup import BadInput
+
+ACTIONS = ("fetch", "verify")
+
+
+def parser() -> Parser:
+    """Return what reads its words."""
+    parser = Parser(prog="runner data", description=__doc__)
+    parser.add_argument("action", choices=ACTIONS)
+    parser.add_argument("name", help="mnist, fashion_mnist or mnist5k")
+    parser.add_argument("--data-dir", metavar="DIR", help="verify the files of this folder")
+    return parser
+
+
+def words() -> Iterable[str]:
+    """Return what can be done."""
+    return (*ACTIONS, "mnist", "mnist5k")
+
+
+def do(options: Namespace) -> int:
+    """Fetch or verify, and show each file's verdict."""
+    from runner.data import DataError, fetch, verify
+    from runner.report.terminal import grid, terminal
+
+    try:
+        if options.action == "fetch":
+            rows = fetch(options.name, progress=sys.stderr.isatty())
+        else:
+            rows = verify(options.name, options.data_dir)
+    except DataError as error:
+        raise BadInput.because("", error, where="command line") from error
+    cells = [
+        (
+            row.file,
+            f"{row.bytes:,}",
+            row.sha256[:12],
+            "ok" if row.ok else "WRONG" if row.sha256 else "missing",
+        )
+        for row in rows
+    ]
+    terminal().print(grid(("file", "bytes", "SHA-256", "verdict"), cells, left=1))
+    return 0 if all(row.ok for row in rows) else 1

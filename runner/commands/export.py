@@ -1,0 +1,33 @@
+"""Hand a run or a sweep to another tool."""
+
+from argparse import Namespace
+from collections.abc import Iterable
+from pathlib import Path
+
+from runner.commands.words import Parser, unusable
+from runner.export import EXPORTERS
+
+
+def parser() -> Parser:
+    """Return what reads its words."""
+    about = "; ".join(f"{name}: {exporter.about}" for name, exporter in EXPORTERS.items())
+    parser = Parser(prog="runner export", description=__doc__, epilog=about)
+    add = parser.add_argument
+    add("format", choices=EXPORTERS, help=", ".join(EXPORTERS))
+    add("path", metavar="DIR", help="the folder of a run or of a sweep")
+    add("-o", "--output", metavar="OUT", help="a folder or file; the format's name if none")
+    return parser
+
+
+def words() -> Iterable[str]:
+    """Return the formats."""
+    return EXPORTERS
+
+
+def do(options: Namespace) -> int:
+    """Write it, and say where."""
+    exporter = EXPORTERS[options.format]
+    exporting = exporter.load(options.format)
+    with unusable("export"):
+        print(exporting(Path(options.path), Path(options.output or exporter.out)))
+    return 0

@@ -1,0 +1,42 @@
+"""The words of a command line, and what is wrong with them."""
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from runner.lookup import BadInput, did_you_mean, one_of
+
+CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "\ufffd")  # what a terminal would obey
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are bad input like any other."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise BadInput."""
+        # Python's words for it have changed from one version to the next.
+        form = r"argument (?:-\w+/)?([\w-]+): invalid choice: '(.*?)' \(choose from (.*)\)"
+        if choice := re.fullmatch(form, message):
+            options = re.findall(r"[\w-]+", choice[3])
+            hint = did_you_mean(choice[2], options)
+            where = self.prog.removeprefix("runner ").replace("runner", "command line")
+            raise BadInput(choice[1], one_of(options), choice[2], where=where, hint=hint)
+        raise BadInput.because(self.prog, message, where="command line")
+
+
+def complain(message: object, status: int) -> int:
+    """Print one line on stderr, with nothing in it that a terminal obeys; return the status."""
+    print(" ".join(f"error: {message}".split()).translate(CONTROLS), file=sys.stderr)
+    return status
+
+
+@contextmanager
+def unusable(where: str) -> Iterator[None]:
+    """Turn a complaint about a table or a gate into bad input."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise BadInput.because("", error, where=where) from error

@@ -1,0 +1,180 @@
+"""The network of a run as an ONNX model: raw samples in, outputs out, all in float32."""
+
+import math
+from collections.abc import Callable, Mapping
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from runner.export.network import Network, read_network
+from runner.lookup import one_of
+from runner.tables import store
+
+OPSET, IR_VERSION = 17, 8  # of 2022: what any runtime in use reads
+
+
+def export(path: Path, out: Path) -> str:
+    """Write the model of the run in ``path`` to the file ``out``."""
+    network = read_network(path)
+    content = model(network)
+    store.write_bytes(out, content)
+    inputs = f"x (N, {network.weights.sizes[0]}), raw"
+    inputs += ", deskewed" if network.config.dataset.deskew else ""
+    return f"{out}: {network.shape}; opset {OPSET}, float32; {inputs} -> y"
+
+
+class Graph:
+    """The nodes of a model, each named for its one output."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def add(self, op: str, *inputs: "str | ArrayLike", **attributes: Any) -> str:
+        """Add a node; inputs are names of others, or numbers. Return its name."""
+        from onnx import helper
+
+        names = [each if isinstance(each, str) else self.constant(each) for each in inputs]
+        name = f"{op.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, names, [name], name, **attributes))
+        return name
+
+    def constant(self, value: "ArrayLike") -> str:
+        """Add numbers. Return their name."""
+        from onnx import numpy_helper
+
+        name = f"constant_{len(self.constants)}"
+        array = np.asarray(value, np.float32)
+        self.constants.append(numpy_helper.from_array(array, name))
+        return name
+
+    def positive(self, a: str) -> str:
+        """Add 1 where a > 0, else 0."""
+        from onnx import TensorProto
+
+        return self.add("Cast", self.add("Greater", a, 0.0), to=TensorProto.FLOAT)
+
+
+def model(network: Network) -> bytes:
+    """Return the bytes of the model.
+
+    Raises
+    ------
+    ValueError
+        For a function that is not written in ONNX's operators here.
+    """
+    import onnx
+    from onnx import TensorProto, helper
+
+    graph, sizes = Graph(), network.weights.sizes
+    voting = {"pairs": sizes[-1]} if network.output == "pairwise" else {}
+    z = "x" if network.scale == 1 else graph.add("Mul", "x", network.scale)
+    functions = [
+        *(chosen("activation", name, ACTIVATIONS, params) for name, params in network.activations),
+        chosen("output", network.output, OUTPUTS, voting),
+    ]
+    for W, b, function in zip(network.weights.W, network.weights.b, functions, strict=True):
+        z = function(graph, graph.add("Gemm", z, W, b))
+    graph.nodes[-1].output[0] = "y"
+    outputs = classes(sizes[-1]) if voting else sizes[-1]
+    made = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "network",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", sizes[0]])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", outputs])],
+            graph.constants,
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="runner",
+    )
+    about = {"run_id": network.run_id, "network": network.shape}
+    helper.set_model_props(made, about)
+    onnx.checker.check_model(made, full_check=True)
+    content: bytes = made.SerializeToString(deterministic=True)
+    return content
+
+
+Function = Callable[[Graph, str], str]  # adds nodes after the one that is named
+
+
+def chosen(
+    what: str, name: str, table: Mapping[str, Callable[..., str]], params: Mapping[str, Any]
+) -> Function:
+    """Return what adds the function of a name."""
+    if name not in table:
+        raise ValueError(f"{what}: expected {one_of(table)}, got {name}")
+    return lambda graph, a: table[name](graph, a, **params)
+
+
+def simply(op: str) -> Callable[..., str]:
+    """Return what adds one operator."""
+    return lambda graph, a: graph.add(op, a)
+
+
+def leaky_relu(graph: Graph, a: str, negative_slope: float = 0.01) -> str:
+    """Add a where a > 0, else negative_slope · a."""
+    return graph.add("LeakyRelu", a, alpha=float(negative_slope))
+
+
+def elu(graph: Graph, a: str, alpha: float = 1.0) -> str:
+    """Add a where a > 0, else alpha (exp(a) - 1)."""
+    return graph.add("Elu", a, alpha=float(alpha))
+
+
+def gelu(graph: Graph, a: str, approximate: str = "none") -> str:
+    """Add a Φ(a), of operators: ONNX has it from opset 20 on only."""
+    if approximate == "none":
+        inner = graph.add("Erf", graph.add("Mul", a, math.sqrt(0.5)))
+    else:
+        cubic = graph.add("Mul", graph.add("Pow", a, 3.0), 0.044715)
+        u = graph.add("Mul", graph.add("Add", a, cubic), math.sqrt(2 / math.pi))
+        inner = graph.add("Tanh", u)
+    doubled = graph.add("Mul", a, graph.add("Add", inner, 1.0))
+    return graph.add("Mul", doubled, 0.5)
+
+
+def softmax(graph: Graph, a: str) -> str:
+    """Add the softmax of each row."""
+    return graph.add("Softmax", a, axis=-1)
+
+
+def pairwise(graph: Graph, a: str, pairs: int) -> str:
+    """Add the votes that each class wins against each other one (see `runner.nn.outputs`)."""
+    count = classes(pairs)
+    probability = graph.add("Mul", graph.add("Sigmoid", a), 1 / count)
+    won = graph.add("Add", graph.positive(a), probability)
+    first, second = np.zeros((2, pairs, count))
+    for pair, (i, j) in enumerate(combinations(range(count), 2)):
+        first[pair, i] = second[pair, j] = 1
+    # The second of a pair has what the first one leaves.
+    return graph.add("Gemm", won, first - second, (1 + 1 / count) * second.sum(axis=0))
+
+
+def classes(pairs: int) -> int:
+    """Return how many classes make so many pairs."""
+    return (1 + math.isqrt(1 + 8 * pairs)) // 2
+
+
+ACTIVATIONS: dict[str, Callable[..., str]] = {
+    "step": Graph.positive,
+    "sigmoid": simply("Sigmoid"),
+    "relu": simply("Relu"),
+    "tanh": simply("Tanh"),
+    "leaky_relu": leaky_relu,
+    "elu": elu,
+    "gelu": gelu,
+    "softplus": simply("Softplus"),
+    "identity": simply("Identity"),
+}
+OUTPUTS: dict[str, Callable[..., str]] = {
+    "identity": simply("Identity"),
+    "pairwise": pairwise,
+    "sigmoid": simply("Sigmoid"),
+    "softmax": softmax,
+    "step": Graph.positive,
+}
