@@ -7,6 +7,10 @@ import pytest
 from runner.weights import Weights, WeightsError, from_arrays
 from runner.weights.parameters import view
 
+promise = pytest.mark.promise(
+    "a weight file from anywhere runs no code, crashes nothing, takes no undeclared memory"
+)
+
 
 def refused(arrays, message):
     with pytest.raises(WeightsError, match=f"^{re.escape('net.npz: ' + message)}$"):
@@ -93,6 +97,7 @@ def test_digest_differs_by_shape_and_precision():
 NAMES = "expected W1..Wn with b1..bn or B1..Bn, got "
 
 
+@promise
 @pytest.mark.parametrize(
     ("names", "got"),
     [
@@ -123,6 +128,7 @@ def test_names_that_are_no_network_are_listed(names, got):
 LAYER = {"W1": [[1.0, 2.0]], "b1": [0.0, 0.0]}
 
 
+@promise
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
@@ -169,6 +175,7 @@ def test_the_name_in_a_message_is_the_one_given():
     refused({"W1": [[1.0]], "B1": [np.nan]}, "B1: expected finite numbers, got nan at [0]")
 
 
+@promise
 def test_what_would_unfold_beyond_the_limit_is_refused_before_it_is_copied():
     wide = np.broadcast_to(np.True_, (2**14, 2**14))
     refused(
@@ -183,6 +190,7 @@ def test_self_containing_list_is_refused():
     refused({"W1": endless, "b1": [1.0]}, "W1: expected rows of equal length, got ragged ones")
 
 
+@promise
 @pytest.mark.parametrize(
     ("size", "dtype", "shape", "message"),
     [
