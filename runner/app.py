@@ -286,6 +286,8 @@ def resume_sweep(
     except (OSError, ValueError) as error:
         raise BadInput("", "the folder of a sweep", folder, where="resume") from error
     trusted = trusted_folders(is_marked(place, words, None), config_dir, own_code)
+    if trusted is None:
+        mark(place, words, None)
     if words[:1] == ["--config-dir"]:
         recorded, words = words[1:2], words[2:]
         config_dir = config_dir or "".join(recorded)

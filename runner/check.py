@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ def check(
     with composer(config_dir, builds=False, download=False) as hydra:
         loader: Any = hydra.config_loader
         for group, choice in chosen:
-            finding, config = examine(loader, group, choice, overrides)
+            finding, config = examine(loader, group, choice, overrides, bool(names))
             ours = group.split("/")[0] == "experiment"
             short = bool(names) or not group.startswith("experiment/published")
             if run and ours and short and config is not None:
@@ -154,9 +154,12 @@ def select(names: Sequence[str], folder: str | Path) -> list[tuple[str, str]]:
 
 
 def examine(
-    loader: Loader, group: str, choice: str, overrides: Sequence[str]
+    loader: Loader, group: str, choice: str, overrides: Sequence[str], named: bool
 ) -> tuple[Finding, Config | None]:
-    """Compose and build one choice; return the finding and the configuration, if there is one."""
+    """Compose and build one choice; return the finding and the configuration, if there is one.
+
+    A ``data_dir`` is of one dataset: others that were not ``named`` are skipped for its sake.
+    """
     name = f"{group}/{choice}"
     if group.partition("/")[0] == "experiment":
         word = f"experiment={name.removeprefix('experiment/')}"
@@ -172,7 +175,9 @@ def examine(
         else:
             identify(config, folders, in_sweep=False, download=False)
     except Exception as error:
-        return judged(name, error, words), None
+        finding = judged(name, error, words)
+        theirs = group == "dataset" and ": data_dir: " in finding.reason
+        return replace(finding, status="skipped") if theirs and not named else finding, None
     return Finding(name, "ok"), config
 
 

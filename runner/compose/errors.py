@@ -20,7 +20,6 @@ from omegaconf.errors import (
 from yaml import MarkedYAMLError
 
 from runner import config
-from runner.choices import groups
 from runner.compose.safety import related
 from runner.lookup import BadInput, NotGiven, did_you_mean, one_of, shortened
 
@@ -131,8 +130,7 @@ def missing_choice(error: MissingConfigException) -> BadInput:
         expected = "a launcher that is installed"
         return NotInstalled(group, expected, name, hint=f"pip install 'runner[{PLUGINS[name]}]'")
     if not options:
-        hint = did_you_mean(name, groups().get(group, ()))
-        return BadInput(group, "a choice of the group", name, hint=hint)
+        return BadInput(group, "choices of the group", name)
     return BadInput(group, one_of(options), name, hint=did_you_mean(name, options))
 
 

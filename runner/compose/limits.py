@@ -18,7 +18,7 @@ MAX_WORDS = 10_000  # characters of all overrides: a list of 5,000 numbers takes
 MAX_BYTES, MAX_DEPTH, MAX_VALUES = 200_000, 50, 20_000  # of one YAML file
 MAX_FILES = 1_000  # that one composition takes in, one that comes twice counted twice
 MAX_TEXT = 1_000  # characters of a value that is a number or has interpolations
-LABORIOUS = r"\$\{|\A[-+\dA-Fa-fx_:.]+\Z"
+LABORIOUS = r"\$\{|\A[-+]?\.?\d[\dA-Fa-fx_:.]*\Z"
 MAX_FOLLOWED = 50_000  # characters that all interpolations of a composition stand for
 STEP = 200  # that each of them counts at least
 
@@ -142,8 +142,5 @@ class Followed:
 
 def weight(node: Any) -> int:
     """Return how much a node that is interpolated adds, its own interpolations unresolved."""
-    if not isinstance(node, Container):
-        return len(str(node._value()))
-    if node._is_none() or node._is_missing() or node._is_interpolation():
-        return 0  # it is followed next
-    return len(str(OmegaConf.to_container(node, resolve=False)))
+    inside = isinstance(node, Container)
+    return len(str(OmegaConf.to_container(node, resolve=False) if inside else node._value()))

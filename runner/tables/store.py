@@ -198,10 +198,8 @@ def create_sweep(folder: Path, plan: Iterable[Mapping[str, str]], command: Seque
     FileExistsError
         When there is one of this name.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
-        temporary.mkdir()
         write_plan(temporary, plan)
         write_command(temporary, command)
         if folder.exists():

@@ -108,7 +108,7 @@ class TestJobs:
     def test_a_value_is_what_it_is_in_a_single_run(self, word):
         words = ["task=perceptron", "dataset=and", "epochs=1", word]
         if word == "+seed=1":
-            with pytest.raises(BadInput, match="already"):
+            with pytest.raises(BadInput, match="not there yet"):
                 run(*words)
             return
         single = runner.run(words).row["run_id"]

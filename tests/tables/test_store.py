@@ -292,3 +292,34 @@ def test_a_run_that_is_to_be_run_again_is_known_by_its_status(tmp_path):
         row = {"run_id": "aa", "status": status}
         assert store.read_row(tmp_path) == row
         assert store.read_ended(tmp_path) == (None if again else row)
+
+
+def test_an_empty_folder_is_taken_too(tmp_path):
+    folder = tmp_path / "sweeps" / "mine"
+    folder.mkdir(parents=True)
+    with pytest.raises(FileExistsError):  # a rename would have put the sweep in its place
+        store.create_sweep(folder, PLAN, [])
+    assert [path.name for path in folder.parent.iterdir()] == ["mine"]
+    assert list(folder.iterdir()) == []
+
+
+def test_what_is_half_written_is_hidden(tmp_path):
+    assert store.job_folder("aa") == "jobs/aa"
+    with store.aside(tmp_path / "a.csv") as temporary:
+        assert temporary.name.startswith(f".a.csv.{os.getpid()}.")
+        temporary.touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_a_record_can_be_read_by_people(tmp_path):
+    store.commit(tmp_path, {"cpu": "é"}, {})
+    assert (tmp_path / "run.json").read_text(encoding="utf-8") == (
+        '{\n  "cpu": "é",\n  "files": {}\n}\n'
+    )
+
+
+def test_whole_numbers_may_be_written_with_a_point(tmp_path):
+    (tmp_path / "results.csv").write_text("n,epochs\n7.0,1e2\n,3\n")
+    table = store.read_table(tmp_path / "results.csv", "results")
+    assert table["n"].tolist() == [7, pd.NA]
+    assert table["epochs"].tolist() == [100, 3]
