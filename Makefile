@@ -21,7 +21,7 @@ coverage: .venv/test
 	$(PYTEST) --cov=runner --cov-report=term
 
 torture: .venv/test
-	$(PYTEST) -m promise --long --promises docs/promises.md
+	$(PYTEST) -m promise --long --promises=docs/promises.md
 
 .venv/run: pyproject.toml requirements.lock
 	$(PYTHON) -m venv .venv
