@@ -14,7 +14,7 @@ import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 from typing import Any
 
 import yaml
@@ -125,7 +125,7 @@ def summary(folder: Path, jobs: list[dict[str, str]]) -> dict[str, Any]:
         "std": f"{stdev(errors):.2f}" if len(errors) > 1 else "",
         "errors": " ".join(f"{error:.2f}" for error in errors),
         "seeds": " ".join(job["seed"] for job in jobs),
-        "fit_seconds": f"{fmean(float(job['fit_seconds']) for job in jobs):.1f}",
+        "fit_seconds": f"{median(float(job['fit_seconds']) for job in jobs):.1f}",
         "network": jobs[0]["network"],
         "epochs": jobs[0]["epochs"],
         "machine": f"{environment['cpu']}, {environment['threads']} thread",
@@ -145,7 +145,7 @@ def page(table: list[dict[str, Any]]) -> str:
     machines = sorted({row["machine"] for row in table})
     versions = sorted({row["code_version"] for row in table})
     return text + (
-        f"Seconds are of the training of one seed, jobs side by side on two cores "
+        f"Seconds are of the training of one seed, their median, jobs side by side on two cores "
         f"({'; '.join(machines)}). Code {', '.join(versions)}. Made by "
         "`python benchmarks/published.py outputs/sweeps/published` from such sweeps.\n\n"
         "![Error against training time, ours and published](images/published.png)\n"
@@ -175,25 +175,26 @@ def draw(table: list[dict[str, Any]]) -> None:
 
     figure = Figure(figsize=(10, 7), layout="constrained")
     axes = figure.add_subplot()
-    for place, row in enumerate(sorted(table, key=lambda row: float(row["fit_seconds"]))):
+    for number, row in enumerate(sorted(table, key=lambda row: -float(row["error"])), start=1):
         x, y = float(row["fit_seconds"]), float(row["error"])
-        side = "left" if place % 2 else "right"  # neighbours do not write over each other
-        beside = (6 if place % 2 else -6, -3)
-        axes.plot(x, y, "o", color="tab:blue")
-        label = {"textcoords": "offset points", "size": 7, "ha": side}
-        axes.annotate(row["experiment"], (x, y), beside, **label)
-        if row["published"] != "none":
-            published = float(row["published"])
+        published = None if row["published"] == "none" else float(row["published"])
+        if published is not None:
             axes.plot([x, x], [y, published], "-", color="0.8", zorder=0)
             axes.plot(x, published, "_", color="tab:red", markersize=12)
+        axes.plot(
+            x, y, "o", color="tab:blue", markersize=13, label=f"{number}  {row['experiment']}"
+        )
+        axes.annotate(str(number), (x, y), color="white", size=8, ha="center", va="center")
     axes.plot([], [], "o", color="tab:blue", label="here, mean of three seeds")
     axes.plot([], [], "_", color="tab:red", markersize=12, label="published")
     axes.set(xscale="log", yscale="log", xlabel="seconds of training", ylabel="test error, %")
     axes.set_yticks([1, 1.5, 2, 3, 5, 8, 12], ["1", "1.5", "2", "3", "5", "8", "12"])
-    axes.set_xlim(axes.get_xlim()[0] / 1.6, axes.get_xlim()[1] * 1.6)  # room for the names
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    axes.legend()
+    handles = axes.get_legend_handles_labels()[0]
+    names = figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
+    for handle in names.legend_handles[:-2]:
+        handle.set_visible(False)  # the numbers are their marks
     figure.savefig(PICTURE, dpi=120, metadata={"Software": None})
 
 
