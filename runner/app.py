@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra import version
 from hydra._internal.hydra import Hydra
@@ -22,11 +22,11 @@ from omegaconf.basecontainer import BaseContainer
 
 from runner import job
 from runner.choices import CONF, groups
-from runner.compose.composition import to_config
+from runner.compose.composition import plain, to_config
 from runner.compose.errors import placed, to_bad_input
 from runner.compose.loader import Loader, user_folders
 from runner.compose.marks import is_marked, mark
-from runner.compose.recorded import origin
+from runner.compose.recorded import origin, typed
 from runner.config import Config, identity
 from runner.job import RunResult
 from runner.lookup import BadInput
@@ -151,7 +151,7 @@ def run(
         loader: Any = hydra.config_loader
         loader.folder = folder
         with hydras_complaints(overrides):
-            begin = partial(task, progress=progress, typed=trusted is None)
+            begin = partial(task, progress=progress, own=trusted is None)
             ended = hydra.run("config", begin, list(overrides))
         result: RunResult = ended.return_value
         result.unchecked = list(loader.unchecked)
@@ -314,16 +314,19 @@ def check_words(overrides: Sequence[str]) -> None:
         raise BadInput("overrides", 'a list of words, ["key=value"]', repr(overrides))
 
 
-def task(cfg: DictConfig, progress: Progress = no_progress, typed: bool = True) -> RunResult | None:
+def task(cfg: DictConfig, progress: Progress = no_progress, own: bool = True) -> RunResult | None:
     """Do the run that Hydra has composed; in a sweep, hand back its row alone.
 
-    One that runs code of the user's own, who has ``typed`` its words, is marked as theirs.
+    One that runs code of the user's own, whose ``own`` words they are, is marked as theirs.
     """
+    followed = cast(Any, GlobalHydra.instance().config_loader()).followed
+    followed.begin()
     hydra, config = HydraConfig.get(), to_config(cfg)
+    followed.end()
     folder, folders = Path(hydra.runtime.output_dir), user_folders(hydra)
     if hydra.mode == RunMode.MULTIRUN:
         return job.run_in_sweep(config, folder, folders)
-    if typed and (job.users_names(identity(config)) or hydra.job.env_copy):
+    if own and (job.users_names(identity(config)) or hydra.job.env_copy):
         config_dir = str(folders[0]) if folders else None
-        mark(folder, [*hydra.overrides.task, *hydra.overrides.hydra], config_dir)
+        mark(folder, typed(plain(cast(Any, hydra.overrides))), config_dir)
     return job.run(config, folder, folders, progress=progress)

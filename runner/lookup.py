@@ -252,7 +252,11 @@ def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
     What it interrupts may be in no state to be left in order: OmegaConf's own
     context managers then raise something else, and the interrupt would be lost.
     """
-    seen: BaseException | None = error
-    while seen is not None and not isinstance(seen, KeyboardInterrupt):
-        seen = seen.__cause__ or seen.__context__
-    return seen
+    link: BaseException | None = error
+    met = set()  # under a debugger OmegaConf's exceptions name themselves as their cause
+    while link is not None and not isinstance(link, KeyboardInterrupt):
+        if id(link) in met:
+            return None
+        met.add(id(link))
+        link = link.__cause__ or link.__context__
+    return link

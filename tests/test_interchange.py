@@ -374,3 +374,12 @@ def test_a_function_without_onnx_is_refused_and_nothing_is_run(here, capsys):
 def test_the_record_says_what_inputs_are_multiplied_with():
     record = store.read_record(untrained().folder)
     assert record["input_scale"] == 1 / 255
+
+
+@pytest.mark.parametrize("kind", ["pytorch", "sklearn"])
+def test_a_network_that_others_have_no_layers_for_is_refused(kind, capsys):
+    words = [*TRAINING, "dataset=digits", "activation=maxout", "network.hidden=[8]"]
+    folder = runner.run(words).folder
+    assert main(["export", kind, str(folder), "-o", "out.bin"]) == 2
+    assert "expected a unit for each column of its layer, got maxout" in capsys.readouterr().err
+    assert not Path("out.bin").exists()

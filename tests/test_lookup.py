@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from runner.lookup import BadInput, call, did_you_mean, find, one_of
+from runner.lookup import BadInput, call, did_you_mean, find, interrupt_behind, one_of
 
 
 def relu():
@@ -92,3 +92,11 @@ def test_an_error_is_one_line_and_survives_pickling():
     copy = pickle.loads(pickle.dumps(error))
     assert str(copy) == str(error)
     assert str(BadInput.because("", "words of its own")) == "words of its own"
+
+
+def test_an_exception_that_names_itself_as_its_cause_has_no_interrupt_behind_it():
+    error = ValueError("of OmegaConf under a debugger")
+    error.__cause__ = error
+    assert interrupt_behind(error) is None
+    error.__cause__ = KeyboardInterrupt()
+    assert interrupt_behind(error) is error.__cause__

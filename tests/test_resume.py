@@ -555,8 +555,9 @@ def test_own_code_says_that_a_record_may_be_trusted(kind, here, sent, capsys):
 
 
 @FOREIGN
-def test_what_was_started_here_goes_on_without_a_word_more(here, mine):
-    folder = runner.run([*WORDS, SAVING, "optimizer=signs"], config_dir="mine").folder
+@pytest.mark.parametrize("word", ["seed=1", "seed=${batch_size}"])
+def test_what_was_started_here_goes_on_without_a_word_more(word, here, mine):
+    folder = runner.run([*WORDS, SAVING, "optimizer=signs", word], config_dir="mine").folder
     (folder / "run.json").unlink()
     assert main(["resume", str(folder)]) == 0
     words = store.read_record(folder)["run_id"]

@@ -8,20 +8,21 @@ from runner.commands.words import Parser
 from runner.lookup import BadInput
 
 ACTIONS = ("fetch", "verify")
+NAMES = ("mnist", "fashion_mnist", "mnist5k")
 
 
 def parser() -> Parser:
     """Return what reads its words."""
     parser = Parser(prog="runner data", description=__doc__)
     parser.add_argument("action", choices=ACTIONS)
-    parser.add_argument("name", help="mnist, fashion_mnist or mnist5k")
+    parser.add_argument("name", help=" or ".join(NAMES))
     parser.add_argument("--data-dir", metavar="DIR", help="verify the files of this folder")
     return parser
 
 
 def words() -> Iterable[str]:
     """Return what can be done."""
-    return (*ACTIONS, "mnist", "mnist5k")
+    return (*ACTIONS, *NAMES)
 
 
 def do(options: Namespace) -> int:

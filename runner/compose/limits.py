@@ -1,5 +1,6 @@
 """Bounds: no file, word or interpolation of a configuration grows without end as it is read."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -73,6 +74,7 @@ def count_values(text: str, where: str) -> int:
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         if isinstance(event, yaml.CollectionStartEvent):
             opened.append((event.anchor, total))
+            total += 1  # an empty one is a value, too
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, before = opened.pop()
             if anchor:
@@ -112,11 +114,15 @@ class Followed:
     """
 
     def __init__(self) -> None:
-        self.total = 0
+        self.total: float = 0
 
     def begin(self) -> None:
         """Begin to count, for another composition."""
         self.total = 0
+
+    def end(self) -> None:
+        """Count no more: what follows is the work of a run, or a user's own."""
+        self.total = -math.inf
 
     @contextmanager
     def counting(self) -> Iterator[None]:

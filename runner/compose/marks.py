@@ -5,16 +5,18 @@ mark is where only the user's own programs write, so that a record that has one
 is known to be as the user typed it.
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.config import digest
 from runner.data.cache import cache_folder
 
 
 def mark_of(folder: Path, words: Sequence[str], config_dir: str | None) -> Path:
     """Return where the mark of a run or sweep would be, by its folder and all that was typed."""
-    return cache_folder() / "started" / digest([str(folder.resolve()), config_dir, list(words)])
+    typed = json.dumps([str(folder.resolve()), config_dir, list(words)])
+    return cache_folder() / "started" / hashlib.sha256(typed.encode()).hexdigest()
 
 
 def mark(folder: Path, words: Sequence[str], config_dir: str | None) -> None:

@@ -1,13 +1,14 @@
 """What a run's folder says of how it was composed."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
 from runner.compose.composition import plain, to_config
-from runner.compose.limits import count_values
+from runner.compose.limits import Followed, count_values
 from runner.compose.safety import check_values
 from runner.config import Config
 from runner.tables.strict import read_text, read_yaml
@@ -39,17 +40,20 @@ def origin(folder: Path) -> Origin:
         When that is not recorded, or not as the program does it.
     """
     recorded = folder / ".hydra"
-    words = read_yaml(recorded / "overrides.yaml")
     hydra = read_yaml(recorded / "hydra.yaml")["hydra"]
-    words += [
-        word for word in hydra["overrides"]["hydra"] if not str(word).startswith("hydra.mode=")
-    ]
+    words = typed({**hydra["overrides"], "task": read_yaml(recorded / "overrides.yaml")})
     if not all(isinstance(word, str) for word in words):
         raise TypeError("overrides are words")
     sources = hydra["runtime"]["config_sources"]
     own = [source["path"] for source in sources if source["provider"] == "command-line"]
     cwd = Path(os.fspath(hydra["runtime"]["cwd"]))
     return Origin(words, own[0] if own else None, cwd, hydra["mode"] == "MULTIRUN")
+
+
+def typed(overrides: Mapping[str, Any]) -> list[str]:
+    """Return the words of a command line, of what Hydra records as overrides."""
+    own = [word for word in overrides["hydra"] if not str(word).startswith("hydra.mode=")]
+    return [*overrides["task"], *own]
 
 
 def read_config(folder: Path) -> Config:
@@ -69,4 +73,5 @@ def read_config(folder: Path) -> Config:
     check_values(plain(tree))
     merged = OmegaConf.merge(OmegaConf.structured(Config), tree)
     assert isinstance(merged, DictConfig)
-    return to_config(merged)
+    with Followed().counting():
+        return to_config(merged)

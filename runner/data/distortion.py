@@ -18,6 +18,7 @@ from .dataset import Array
 Distortion = Callable[[Array, np.random.Generator], Array]
 CHUNK = 250  # images that are distorted together, from one random generator
 LEVELS = 256  # of a distorted pixel between one grey level and the next
+LARGEST = {"sigma": 100, "alpha": 1000, "pixels": 100, "rotation": 180, "scale": 3, "shear": 10}
 STREAM = 3  # beside the streams of first weights, order of samples and dropout
 
 
@@ -59,11 +60,14 @@ def elastic(
     Raises
     ------
     ValueError
-        Where a parameter is below 0 or not finite, or sigma is 0.
+        Where a parameter is below 0 or larger than ``LARGEST`` of it, or sigma is 0.
     """
+    given = (sigma, alpha, pixels, rotation, scale, shear)
+    for (name, largest), value in zip(LARGEST.items(), given, strict=True):
+        least = "above 0" if name == "sigma" else "from 0"
+        if not 0 <= value <= largest or (name == "sigma" and value == 0):
+            raise ValueError(f"{name}: expected a number {least} to {largest}, got {value}")
     drawn = np.array([pixels, pixels, math.radians(rotation), scale, scale, shear])
-    if not (0 < sigma < math.inf and np.isfinite([alpha, *drawn]).all()):
-        raise ValueError("expected finite numbers, and sigma above 0")
     return partial(_distorted, drawn=drawn, sigma=sigma, alpha=alpha)
 
 

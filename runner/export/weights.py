@@ -7,9 +7,17 @@ from runner.tables import store
 from runner.weights.tensors import dumps_arrays
 
 
+def read_plain(path: Path) -> Network:
+    """Return a run's network; raise ValueError for one that other programs have no layers for."""
+    network = read_network(path)
+    if any(pieces > 1 for pieces in network.weights.pieces):
+        raise ValueError(f"{path}: expected a unit for each column of its layer, got maxout")
+    return network
+
+
 def pytorch(path: Path, out: Path) -> str:
     """Write a state dict: 0.weight, 0.bias, 2.weight, ..., a function between each two layers."""
-    network = read_network(path)
+    network = read_plain(path)
     pairs = list(zip(network.weights.W, network.weights.b, strict=True))
     arrays = {f"{2 * i}.weight": W.T for i, (W, _) in enumerate(pairs)}
     arrays |= {f"{2 * i}.bias": b for i, (_, b) in enumerate(pairs)}
@@ -20,7 +28,7 @@ def pytorch(path: Path, out: Path) -> str:
 
 def sklearn(path: Path, out: Path) -> str:
     """Write coefs_0, coefs_1, ... and intercepts_0, intercepts_1, ... ."""
-    network = read_network(path)
+    network = read_plain(path)
     arrays = {f"coefs_{i}": W for i, W in enumerate(network.weights.W)}
     arrays |= {f"intercepts_{i}": b for i, b in enumerate(network.weights.b)}
     store.write_bytes(out, store.npz(arrays))

@@ -34,14 +34,16 @@ class SweepTable(pd.DataFrame):
         return self
 
     def _repr_html_(self) -> str:
-        """Show how the jobs differ and what came of them; a plan is shown whole."""
+        """Show how the jobs differ and what came of them, or the plan; long ones in part."""
         if "accuracy" not in self:
-            return str(pd.DataFrame(self).to_html(index=False, border=0, na_rep=""))
+            return str(pd.DataFrame(self).to_html(index=False, border=0, na_rep="", max_rows=60))
         keys = varied(self)
         outcome = ["status", "n", "accuracy", "accuracy_low", "accuracy_high", "test_loss"]
         shown = pd.DataFrame(self)[[*keys, *outcome]].dropna(axis="columns", how="all")
         blocks = [
-            shown.to_html(index=False, border=0, na_rep="", float_format=lambda x: f"{x:.4g}")
+            shown.to_html(
+                index=False, border=0, na_rep="", max_rows=60, float_format=lambda x: f"{x:.4g}"
+            )
         ]
         if self["accuracy"].notna().any():
             blocks.append(png_html("accuracy", accuracy_png(pd.DataFrame(self), keys)))

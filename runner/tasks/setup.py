@@ -176,7 +176,7 @@ def build(config: Config, folders: Sequence[Path] = (), *, download: bool = True
     loss = make_loss(config, folders)
     optimizer, lr = make_optimizer(config, folders)
     schedule = make_schedule(config, folders)
-    distortion = make_distortion(config, folders)
+    distortion = make_distortion(config, folders, dataset.x[:2])
     check_output(config, dataset)
     sizes = layer_sizes(config, dataset, given)
     activations = hidden_activations(config, folders, given)
@@ -322,15 +322,17 @@ def make_schedule(config: Config, folders: Sequence[Path]) -> Schedule:
     return schedule
 
 
-def make_distortion(config: Config, folders: Sequence[Path]) -> Distortion | None:
-    """Return what changes training images, None where nothing does."""
+def make_distortion(
+    config: Config, folders: Sequence[Path], images: Array | None = None
+) -> Distortion | None:
+    """Return what changes training images, None where nothing does; it is tried on some."""
     node = config.distortion
     maker = find("distortion.name", node.name, DISTORTIONS, folders)
     distortion: Distortion | None = call("distortion.params", maker, node.params)
     if distortion is not None and node.name not in DISTORTIONS:
-        images = np.full((2, 28, 28), 255, np.float32)
+        images = np.full((2, 28, 28), 255) if images is None else images
         rng = np.random.default_rng(0)
-        tried = {"distortion": (lambda images: distortion(images, rng), (images,))}
+        tried = {"distortion": (lambda x: distortion(x, rng), (images.astype(np.float32),))}
         try_on_arrays("distortion.name", tried)
     return distortion
 

@@ -1,6 +1,7 @@
 """Train a network by back-propagation; measure every split after every epoch."""
 
 import math
+import time
 from collections.abc import Iterator
 from functools import partial
 
@@ -112,9 +113,12 @@ def learn(
         yield from learning(setup.matrix(train.x), scale=setup.scale, done=done)
         return
     epochs = range(done + 1, config.epochs + 1)
+    started = time.perf_counter()
     for epoch, images in distorted(train.x, setup.distortion, config.seed, epochs):
         x, scale = setup.matrix(images), setup.scale / LEVELS
-        yield next(learning(x, scale=scale, done=epoch - 1))
+        record = next(learning(x, scale=scale, done=epoch - 1))
+        yield record._replace(seconds=time.perf_counter() - started)  # the wait for them counts
+        started = time.perf_counter()
 
 
 def finish(setup: Setup, train: Split, test: Split, records: Records) -> None:

@@ -78,11 +78,20 @@ def test_nothing_asked_for_changes_nothing():
 
 
 @pytest.mark.parametrize(
-    "params", [{"sigma": 0}, {"sigma": math.inf}, {"alpha": math.nan}, {"rotation": math.inf}]
+    ("name", "value", "expected"),
+    [
+        ("sigma", 0, "above 0 to 100, got 0"),
+        ("sigma", math.inf, "above 0 to 100, got inf"),
+        ("alpha", math.nan, "from 0 to 1000, got nan"),
+        ("pixels", -1, "from 0 to 100, got -1"),
+        ("rotation", 181, "from 0 to 180, got 181"),
+        ("scale", 4, "from 0 to 3, got 4"),
+        ("shear", -0.1, "from 0 to 10, got -0.1"),
+    ],
 )
-def test_parameters_that_mean_nothing_are_refused(params):
-    with pytest.raises(ValueError, match="expected finite numbers, and sigma above 0"):
-        elastic(**params)
+def test_parameters_that_mean_nothing_are_refused(name, value, expected):
+    with pytest.raises(ValueError, match=f"^{name}: expected a number {expected}$"):
+        elastic(**{name: value})
 
 
 def test_an_epoch_depends_on_seed_and_number_alone():

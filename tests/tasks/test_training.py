@@ -9,7 +9,7 @@ import pytest
 from scipy import special
 from sklearn.datasets import load_digits
 
-from runner.config import Choice, Config, Network, Training, Weights
+from runner.config import Choice, Config, Distortion, Network, Training, Weights
 from runner.lookup import BadInput
 from runner.nn.activations import ACTIVATIONS
 from runner.nn.initializers import INITIALIZERS
@@ -377,3 +377,11 @@ def test_a_validation_loss_beyond_all_numbers_has_diverged():
     changes = {"network": Network([]), "init": Choice("zeros"), "epochs": 1, **CURVE}
     with pytest.raises(Diverged, match=r"^epoch 1, step 1: the validation loss is inf$"):
         train("inline", params, validation=1, **changes)
+
+
+def test_the_wait_for_distorted_images_counts_as_time_of_the_epoch(monkeypatch):
+    clock = iter(range(0, 10_000, 7))
+    monkeypatch.setattr(training.time, "perf_counter", lambda: float(next(clock)))
+    records = train(limit=100, epochs=2, distortion=Distortion("shift"))
+    # fit reads the clock twice between two readings of ours.
+    assert [row["seconds"] for row in records.history] == [21.0, 21.0]
