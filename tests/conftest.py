@@ -68,7 +68,8 @@ def promises(reports):
     failed none held, and one that was skipped has tried none.
     """
     counts = {}
-    for report in sorted(reports, key=lambda report: report.location):
+    tests = [report for report in reports if hasattr(report, "user_properties")]  # no files
+    for report in sorted(tests, key=lambda report: report.location):
         cases = sum(value for name, value in report.user_properties if name == "cases") or 1
         tried = 0 if report.skipped and not hasattr(report, "wasxfail") else cases
         held = tried if report.passed else 0

@@ -51,7 +51,8 @@ outputs = made("outputs")
 # Commands
 
 
-@pytest.mark.parametrize("page", ENGLISH, ids=named)
+# The commands of errors.md are tried by tests/test_errors.py, each in an empty folder.
+@pytest.mark.parametrize("page", [p for p in ENGLISH if p.name != "errors.md"], ids=named)
 def test_a_page_from_its_top(page, pytestconfig, tmp_path, monkeypatch, capsys):
     text, names = page.read_text(encoding="utf-8"), {}
     data = pytestconfig.getoption("--data-dir")

@@ -308,8 +308,8 @@ def test_a_figure_that_is_cut(run, capsys):
 def test_a_format_that_is_none(here, capsys):
     assert main(["export", "wandb", "outputs"]) == 2
     assert (
-        "export: format: expected one of mlflow, parquet, tensorboard, got wandb"
-        in capsys.readouterr().err
+        "export: format: expected one of mlflow, npz, onnx, parquet, pytorch, sklearn, "
+        "tensorboard, got wandb" in capsys.readouterr().err
     )
 
 

@@ -75,11 +75,15 @@ def read_network(folder: Path) -> Network:
     scale = record.get("input_scale")
     if not isinstance(scale, float):
         raise ValueError(f"{folder / store.RECORD}: expected input_scale, got {scale}")
-    names = activation_names(config)
+    weights = read_weights(folder, config, record)
     params = {config.activation.name: config.activation.params}
+    named = zip(activation_names(config), weights.pieces, strict=True)
     return Network(
-        weights=read_weights(folder, config, record),
-        activations=[(name, params.get(name, {})) for name in names],
+        weights=weights,
+        activations=[
+            (name, {"pieces": pieces} if name == "maxout" else params.get(name, {}))
+            for name, pieces in named
+        ],
         output=config.output.name,
         scale=scale,
         run_id=str(record.get("run_id")),

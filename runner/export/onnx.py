@@ -47,7 +47,8 @@ class Graph:
         from onnx import numpy_helper
 
         name = f"constant_{len(self.constants)}"
-        array = np.asarray(value, np.float32)
+        array = np.asarray(value)
+        array = array if array.dtype == np.int64 else array.astype(np.float32)  # a shape
         self.constants.append(numpy_helper.from_array(array, name))
         return name
 
@@ -138,6 +139,12 @@ def gelu(graph: Graph, a: str, approximate: str = "none") -> str:
     return graph.add("Mul", doubled, 0.5)
 
 
+def maxout(graph: Graph, a: str, pieces: int) -> str:
+    """Add the largest of each unit's pieces, the first pieces of all units coming first."""
+    units = graph.add("Reshape", a, np.array([0, pieces, -1]))
+    return graph.add("ReduceMax", units, axes=[1], keepdims=0)
+
+
 def softmax(graph: Graph, a: str) -> str:
     """Add the softmax of each row."""
     return graph.add("Softmax", a, axis=-1)
@@ -168,6 +175,7 @@ ACTIVATIONS: dict[str, Callable[..., str]] = {
     "leaky_relu": leaky_relu,
     "elu": elu,
     "gelu": gelu,
+    "maxout": maxout,
     "softplus": simply("Softplus"),
     "identity": simply("Identity"),
 }

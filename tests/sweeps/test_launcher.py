@@ -159,7 +159,7 @@ def test_listed_callbacks_are_told(launcher):
 
 @pytest.mark.parametrize("launcher", ["runner", "basic"])
 def test_callbacks_are_told_of_a_failure(monkeypatch, launcher):
-    def full(result, identity, pictures):
+    def full(result, *others):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("runner.job.write", full)

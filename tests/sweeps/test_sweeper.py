@@ -508,10 +508,10 @@ class TestFailures:
     def test_a_full_disk_is_a_row(self, here, monkeypatch):
         write = runner.job.write
 
-        def full(result, identity, pictures):
+        def full(result, *others):
             if result.row["seed"] == 1:
                 raise OSError(28, "No space left on device", "results.csv")
-            write(result, identity, pictures)
+            write(result, *others)
 
         monkeypatch.setattr("runner.job.write", full)
         result = run(*NAMED)
