@@ -41,8 +41,9 @@ def origin(folder: Path) -> Origin:
     """
     recorded = folder / ".hydra"
     hydra = read_yaml(recorded / "hydra.yaml")["hydra"]
-    words = typed({**hydra["overrides"], "task": read_yaml(recorded / "overrides.yaml")})
-    if not all(isinstance(word, str) for word in words):
+    task = read_yaml(recorded / "overrides.yaml")
+    words = typed({**hydra["overrides"], "task": task})
+    if not all(isinstance(word, str) for word in words) or not isinstance(task, list):
         raise TypeError("overrides are words")
     sources = hydra["runtime"]["config_sources"]
     own = [source["path"] for source in sources if source["provider"] == "command-line"]

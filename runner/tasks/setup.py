@@ -176,7 +176,7 @@ def build(config: Config, folders: Sequence[Path] = (), *, download: bool = True
     loss = make_loss(config, folders)
     optimizer, lr = make_optimizer(config, folders)
     schedule = make_schedule(config, folders)
-    distortion = make_distortion(config, folders, dataset.x[:2])
+    distortion = make_distortion(config, folders, dataset.x[:2] if dataset.x.ndim == 3 else None)
     check_output(config, dataset)
     sizes = layer_sizes(config, dataset, given)
     activations = hidden_activations(config, folders, given)
