@@ -222,8 +222,8 @@ def _import_file(path: str, file: Path, folder: Path) -> ModuleType:
     if alias in sys.modules:
         return sys.modules[alias]
     spec = importlib.util.spec_from_file_location(alias, file)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{file} is no Python module")
+    assert spec is not None  # as for every file of this name
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     before = set(sys.modules)
     sys.modules[alias] = module

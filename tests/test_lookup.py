@@ -1,9 +1,21 @@
+import hashlib
+import os
 import pickle
 import re
+import sys
+from pathlib import Path
 
 import pytest
 
-from runner.lookup import BadInput, call, did_you_mean, find, interrupt_behind, one_of
+from runner.lookup import (
+    BadInput,
+    call,
+    did_you_mean,
+    find,
+    interrupt_behind,
+    one_of,
+    source_digest,
+)
 
 
 def relu():
@@ -77,6 +89,25 @@ def test_refuses_other_parameters(maker, params, message):
 
 def test_calls_with_parameters():
     assert call("p", elu, {"alpha": 2.0}) == 2.0
+
+
+def test_a_module_without_a_file_has_no_source():
+    assert source_digest("sys:intern") == ""
+    expected = hashlib.sha256(Path(os.path.__file__).read_bytes()).hexdigest()
+    assert source_digest("os.path:join") == expected
+
+
+def test_what_a_module_brings_from_elsewhere_stays(tmp_path, monkeypatch):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far/brought_along.py").write_text("")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/beside.py").write_text("")
+    (tmp_path / "mine/own.py").write_text("import brought_along, beside\ndef f(): ...\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "far"))
+    assert find("a", "own:f", TABLE, [tmp_path / "mine"]).__name__ == "f"
+    assert "brought_along" in sys.modules
+    assert "beside" not in sys.modules
+    del sys.modules["brought_along"]
 
 
 def test_words():

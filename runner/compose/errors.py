@@ -145,8 +145,6 @@ def wrong_key_or_value(error: OmegaConfBaseException) -> BadInput:
     names: Sequence[str] = ()
     if error.parent_node is not None and OmegaConf.is_dict(error.parent_node):
         names = [str(key) for key in error.parent_node if key != "hydra"]
-    elif is_dataclass(error.object_type):
-        names = [item.name for item in fields(error.object_type)]
     return explained(field, str(error), names)
 
 
@@ -166,7 +164,7 @@ def composition_error(text: str, full: str) -> BadInput:
         return BadInput(sweep[1] or sweep[2], "one value", "several", hint="a sweep needs -m")
     there = re.match(r"Could not append to config. An item is already at '(.+)'", text)
     if there:
-        return BadInput(there[1], "a key that is not there yet", "one that is")
+        return BadInput(there[1], "a new key (++ sets any)", "one that is there already")
     swept = re.match(r"Sweeping over Hydra's configuration is not supported : '(.+?)=(.*)'", text)
     if swept:
         return BadInput(swept[1], "one value (it is of the sweep as a whole)", swept[2])

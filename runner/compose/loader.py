@@ -118,10 +118,9 @@ class Loader(ConfigLoaderImpl):
             cfg = super().load_configuration(
                 config_name, overrides, run_mode, from_shell, validate_sweep_overrides
             )
-            if config_name is not None:
-                self._leave_out_expectations(cfg, overrides)
-                self._check(plain(cfg), overrides)
-                self._place(cfg, run_mode)
+            self._leave_out_expectations(cfg, overrides)
+            self._check(plain(cfg), overrides)
+            self._place(cfg, run_mode)
         return cfg
 
     def _parse_overrides_and_create_caching_repo(
@@ -316,15 +315,11 @@ class Loader(ConfigLoaderImpl):
         defaults = [item for item in loaded.defaults_list or () if isinstance(item, GroupDefault)]
         groups = [str(item.group).lstrip("/") for item in defaults]
         own = [key for key, _ in leaves(content) if not key.startswith("expect")]
-        parents = [item for item in loaded.defaults_list or () if isinstance(item, ConfigDefault)]
+        named = [item for item in loaded.defaults_list or () if isinstance(item, ConfigDefault)]
+        parents = [item.path for item in named if item.path not in (None, "_self_")]
         folder = path.rpartition("/")[0]
-        inherited = [
-            key
-            for item in parents
-            if item.path not in (None, "_self_")
-            for key in self._keys_of(f"{folder}/{item.path}")
-        ]
-        return own + groups + inherited
+        paths = [name[1:] if name[0] == "/" else f"{folder}/{name}" for name in parents if name]
+        return own + groups + [key for parent in paths for key in self._keys_of(parent)]
 
     def _place(self, cfg: DictConfig, run_mode: RunMode) -> None:
         """Check the values of a configuration, and name the folders of what it runs."""
@@ -356,11 +351,10 @@ def complaints(words: list[str]) -> Iterator[None]:
 
 def check_output_dir(output_dir: str) -> None:
     """Refuse an output folder that is or lies below something else than a folder."""
-    for path in (Path(output_dir), *Path(output_dir).parents):
-        if path.exists():
-            if not path.is_dir():
-                raise BadInput("output_dir", "a folder", f"the file {path}")
-            return
+    places = (Path(output_dir), *Path(output_dir).parents)
+    place = next(path for path in places if path.exists())
+    if not place.is_dir():
+        raise BadInput("output_dir", "a folder", f"the file {place}")
 
 
 def check_same(folder: Path | None, run_id: str) -> None:

@@ -102,6 +102,8 @@ def mine(tmp_path_factory):
     files = {
         "experiment/mine.yaml": EXPERIMENT,
         "experiment/child.yaml": CHILD,
+        "experiment/and.yaml": "# @package _global_\nexpect: {n: 4}\n",
+        "experiment/whole.yaml": "# @package _global_\ndefaults: [/experiment/mine, _self_]\n",
         "experiment/broken.yaml": "# @package _global_\nnetwork:\n  hidn: [3]\n",
         "activation/own.yaml": "name: own:made\nparams:\n  a: 1\n  b: ${seed}\n",
         "own.py": "def made(a, b):\n    return (lambda x: a * x), (lambda y: y * 0 + a)\n",
@@ -179,6 +181,25 @@ def test_only_words_that_change_an_experiment_leave_out_what_it_expects(loaders)
     for words in [*kept, *changed, *kept]:
         assert ours.load_sweep_config(cfg, words).expect == ({} if words in changed else {"n": 4})
     assert ours.load_sweep_config(cfg, ["seed=1", "+expect={n: 5}"]).expect == {"n": 5}
+    # One that another choice names, and one that builds on another by its whole path.
+    assert ours.load_sweep_config(cfg, [*SMALL, "experiment=${dataset}"]).expect == {"n": 4}
+    assert ours.load_sweep_config(cfg, ["experiment=whole", "seed=1"]).expect == {}
+    assert ours.load_job(cfg, kept[1], 0).config.expect == {"n": 4}
+    assert ours.load_job(cfg, changed[0], 0).config.expect == {}
+
+
+def test_a_job_has_no_words_of_hydras(loaders):
+    ours, _, master = loaders
+    message = "hydra.verbose: expected no key of hydra's in a job of a sweep, got hydra.verbose="
+    with pytest.raises(BadInput, match=message):
+        ours.load_job(master(), [*SMALL, "hydra.verbose=true"], 0)
+
+
+def test_an_output_folder_below_a_file(here):
+    (here / "file").touch()
+    for folder in ("file", "file/x"):
+        with pytest.raises(BadInput, match="output_dir: expected a folder, got the file file"):
+            runner.run([*SMALL, f"output_dir={folder}"])
 
 
 def test_a_job_does_not_share_its_values_with_the_next(loaders):

@@ -8,7 +8,7 @@ from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.utils import create_config_search_path
 from omegaconf import OmegaConf
 
-from runner.compose.repository import Repository
+from runner.compose.repository import Repository, copier
 
 
 @pytest.fixture
@@ -49,6 +49,13 @@ def test_other_places_are_read_anew_and_change_no_other_copy(repository, folder,
     moved.initialize_sources(create_config_search_path(str(other)))
     assert moved.load_config("a").config.x == 3
     assert repository.load_config("a").config.x == 1
+
+
+unnamed = lambda: 1  # noqa: E731
+
+
+def test_what_has_no_pickle_is_copied_all_the_same():
+    assert copier({"a": [unnamed]})() == {"a": [unnamed]}
 
 
 def test_what_is_sent_to_a_worker_has_nothing_of_what_was_read(repository):

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from runner.cli import main
-from runner.compose.safety import check_launcher
+from runner.compose.safety import check_launcher, check_logging
 from runner.lookup import BadInput
 
 MARK = (
@@ -23,6 +23,10 @@ ATTACKS = {
     "hydra.job={chdir:true}": "hydra.job.chdir: expected paths relative",
     "+hydra.job_logging.handlers.file.level=${dtype}": "expected one of",
     "+hydra.job_logging.formatters.simple.datefmt=${dtype}": "a value without interpolation",
+    "+hydra.overrides.hydra=[seed]": "hydra.overrides: expected nothing (this key is the pro",
+    "+hydra.job_logging.formatters.simple.style=x": "style: expected one of datefmt, format",
+    "hydra.job_logging.formatters.simple.format='%(message)999s'": "format: expected a format",
+    "+hydra.launcher.x='a\tb'": "hydra.launcher.x: expected one line of text",
     "hydra.job_logging=3": "hydra.job_logging: expected keys with values",
     "hydra.launcher=3": "hydra.launcher: expected keys with values, got 3",
     "hydra.sweeper=null": "hydra.sweeper: expected keys with values, got null",
@@ -37,6 +41,8 @@ FILES = {
     "  params:\n    h: {'()': evil.f}\n",
     "level": "# @package _global_\nhydra: {job_logging: {root: 3}}\n",
     "python": "name: !!python/object/apply:evil.f []\n",
+    "parent": "defaults: [../weights/none]\n",
+    "choice": "defaults: [/loss@x: '${now:%Y}']\n",
     "bytes": "name: \x01\n",
 }
 
@@ -112,6 +118,10 @@ def test_a_folder_that_never_ends(link, here, capsys):
     assert "got pipe" in capsys.readouterr().err
     assert main(words) == 0
     assert main(["choices", "--config-dir", "mine"]) == 0
+
+
+def test_a_log_may_be_switched_off():
+    check_logging("log", {"version": 1, "root": None, "disable_existing_loggers": False})
 
 
 def test_a_launcher_of_the_command_lines_own_may_reach_further():
