@@ -217,7 +217,7 @@ class RunnerSweeper(Sweeper):
                 override.key_or_group, ObjectType.CONFIG
             )
             for override in overrides
-            if override.key_or_group in loader.list_groups("")
+            if loader.repository.group_exists(override.key_or_group)
         }
         together: Any = OmegaConf.to_object(options.zip)
         without: Any = OmegaConf.to_object(options.exclude)

@@ -1,14 +1,17 @@
 """Files that are read once, and what is made of them each time anew; Hydra is the oracle."""
 
 import copy
+import io
+import math
 import pickle
 
 import pytest
+import yaml
 from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.utils import create_config_search_path
 from omegaconf import OmegaConf
 
-from runner.compose.repository import Repository, copier
+from runner.compose.repository import Repository, copier, yaml_loader
 
 
 @pytest.fixture
@@ -63,3 +66,31 @@ def test_what_is_sent_to_a_worker_has_nothing_of_what_was_read(repository):
     repository.load_config("hydra/config")
     assert len(pickle.dumps(repository)) == empty
     assert pickle.loads(pickle.dumps(repository)).load_config("a").config.x == 1
+
+
+SCALARS = [
+    *("1", "1e3", "1_000", "0x1f", "0o17", "017", "1.5", "1.", ".5", "-.inf", ".nan", "1:30"),
+    *("true", "yes", "on", "NO", "~", "null", "''", "'1'", '"1"', "2001-12-14", "[1, x]"),
+    *(
+        "{a: 1, 2: b}",
+        "&a [1]",
+        "|\n  a\n  b",
+        ">\n  a\n  b",
+        "!!str 1",
+        "!!float 1",
+        "${x}",
+        "???",
+    ),
+]
+
+
+@pytest.mark.parametrize("text", SCALARS)
+def test_values_are_those_that_omegaconf_reads(text):
+    text = f"x: {text}\n"
+    ours, expected = yaml.load(text, Loader=yaml_loader()), OmegaConf.load(io.StringIO(text))
+    assert repr(ours) == repr(OmegaConf.to_container(expected)) or math.isnan(ours["x"])
+
+
+def test_a_key_that_comes_twice_is_refused():
+    with pytest.raises(yaml.MarkedYAMLError, match="found duplicate key a"):
+        yaml.load("a: 1\na: 2\n", Loader=yaml_loader())
