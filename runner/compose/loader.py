@@ -1,19 +1,22 @@
 """The one way in: every composition, of a run, a sweep or a worker, is checked here."""
 
+import itertools
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
-from hydra._internal.config_repository import CachingConfigRepository
+from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
 from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.default_element import ConfigDefault, GroupDefault
+from hydra.core.default_element import ConfigDefault, GroupDefault, ResultDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType, ValueType
+from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -21,7 +24,7 @@ from runner import job
 from runner.compose.composition import Composition, Plain, plain, to_config
 from runner.compose.errors import placed, to_bad_input
 from runner.compose.limits import Counted, Followed
-from runner.compose.repository import Repository
+from runner.compose.repository import Repository, copier
 from runner.compose.safety import (
     check_no_code,
     check_overrides,
@@ -41,7 +44,7 @@ NEUTRAL = (
 
 # What a loader keeps of what it has composed, and in a worker the loader that was sent last: a
 # launcher's plugin sends a copy with every job.
-MEMORY = ("composed", "identities", "parsed", "groups", "keys")
+MEMORY = ("composed", "merged", "identities", "parsed", "groups", "keys")
 KEPT: dict[str, dict[str, Any]] = {}
 
 WHOLE_NUMBER = re.compile(r"([\w.]+)=(0|-?[1-9][0-9]*)")
@@ -53,6 +56,13 @@ class SweepJob(NamedTuple):
     config: Config
     own: Plain
     hydra: Plain
+
+
+@dataclass
+class Merged(ResultDefault):
+    """Files at the beginning of a defaults list, which have been merged before."""
+
+    content: Callable[[], DictConfig] = field(default=OmegaConf.create)
 
 
 class Loader(ConfigLoaderImpl):
@@ -80,6 +90,7 @@ class Loader(ConfigLoaderImpl):
         self.repository = Repository(config_search_path)
         self.token = uuid.uuid4().hex
         self.composed: dict[tuple[str, ...], Composition] = {}
+        self.merged: dict[tuple[Any, ...], Merged] = {}
         self.identities: dict[tuple[str, ...], job.Identity] = {}
         self.parsed: dict[str, Override] = {}
         self.groups: dict[str, bool] = {}
@@ -128,6 +139,23 @@ class Loader(ConfigLoaderImpl):
     ) -> tuple[list[Override], CachingConfigRepository]:
         parsed, repo = super()._parse_overrides_and_create_caching_repo(config_name, overrides)
         return parsed, Counted(repo)
+
+    def _compose_config_from_defaults_list(
+        self, defaults: list[ResultDefault], repo: IConfigRepository
+    ) -> DictConfig:
+        """Merge files; Hydra's own, with which every list begins, once for all jobs."""
+        own = list(itertools.dropwhile(is_hydras, defaults))
+        first = defaults[: len(defaults) - len(own)]
+        key = tuple((item.config_path, item.package) for item in first)
+        if key not in self.merged:
+            content = super()._compose_config_from_defaults_list(first, repo)
+            self.merged[key] = Merged(content=copier(content))
+        return super()._compose_config_from_defaults_list([self.merged[key], *own], repo)
+
+    def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
+        if isinstance(default, Merged):
+            return ConfigResult("hydra", "", default.content(), {"package": None})
+        return super()._load_single_config(default, repo)
 
     def _typed(self, words: Sequence[str]) -> Sequence[str]:
         """Return the words that the user has typed."""
@@ -347,6 +375,11 @@ def complaints(words: list[str]) -> Iterator[None]:
         raise
     except Exception as error:
         raise to_bad_input(error, words) from error
+
+
+def is_hydras(default: ResultDefault) -> bool:
+    """Whether a file of a defaults list is one of Hydra's own."""
+    return str(default.config_path).startswith("hydra/")
 
 
 def check_output_dir(output_dir: str) -> None:
