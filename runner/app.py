@@ -146,7 +146,7 @@ def run(
     BadInput
         When the configuration cannot be run; nothing is written then.
     """
-    check_words(overrides)
+    check_list(overrides)
     with composer(config_dir, trusted=trusted) as hydra:
         loader: Any = hydra.config_loader
         loader.folder = folder
@@ -249,7 +249,7 @@ def run_sweep(
 
     ``watch`` is told of every job that ends; for ``trusted`` see `run`.
     """
-    check_words(overrides)
+    check_list(overrides)
     with composer(config_dir, trusted=trusted) as hydra:
         place = [] if config_dir is None else ["--config-dir", str(Path(config_dir).resolve())]
         RunnerSweeper.command, RunnerSweeper.watch = [*place, *overrides], staticmethod(watch)
@@ -308,7 +308,7 @@ def quoted(value: str | Path) -> str:
     return QuotedString(str(value), Quote.single).with_quotes()
 
 
-def check_words(overrides: Sequence[str]) -> None:
+def check_list(overrides: Sequence[str]) -> None:
     """Refuse one text where a list of words is meant."""
     if isinstance(overrides, str):
         raise BadInput("overrides", 'a list of words, ["key=value"]', repr(overrides))
