@@ -21,23 +21,23 @@ from runner.config import Config, validate
 from runner.data import DataAbsent
 from runner.job import TASKS, identify
 from runner.lookup import BadInput, NotGiven, did_you_mean, find
-from runner.tasks import setup
+from runner.tasks import parts
 
 Builder = Callable[[Config, Sequence[Path]], Any]
 
 # What of a configuration each group's choice makes; the rest of the house needs not fit it.
 BUILDERS: dict[str, Builder] = {
     "task": lambda config, folders: find("task.name", config.task.name, TASKS, folders),
-    "dataset": lambda config, folders: setup.load_dataset(config, folders, download=False),
-    "network": setup.hidden_activations,
-    "activation": setup.hidden_activations,
-    "output": setup.make_output,
-    "loss": setup.make_loss,
-    "optimizer": setup.make_optimizer,
-    "schedule": setup.make_schedule,
-    "distortion": setup.make_distortion,
-    "init": setup.make_initializer,
-    "weights": setup.load_weights,
+    "dataset": lambda config, folders: parts.load_dataset(config, folders, download=False),
+    "network": parts.hidden_activations,
+    "activation": parts.hidden_activations,
+    "output": parts.make_output,
+    "loss": parts.make_loss,
+    "optimizer": parts.make_optimizer,
+    "schedule": parts.make_schedule,
+    "distortion": parts.make_distortion,
+    "init": parts.make_initializer,
+    "weights": parts.load_weights,
 }
 
 

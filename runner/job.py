@@ -34,8 +34,9 @@ from runner.tables import store
 from runner.tables.columns import SCHEMA_VERSION, TABLES, Rows, table
 from runner.tables.intervals import wilson
 from runner.tasks import descent, functions, gradient, inference, perceptron, training
+from runner.tasks.parts import activation_names
 from runner.tasks.records import Progress, Records, no_progress, shape_rows, timing_row
-from runner.tasks.setup import Setup, activation_names, build
+from runner.tasks.setup import Setup, build
 
 if TYPE_CHECKING:
     import pandas as pd

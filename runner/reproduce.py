@@ -21,8 +21,8 @@ from runner.config import Config, digest, identity
 from runner.environment import describe
 from runner.lookup import BadInput, did_you_mean, module_file, one_of, shortened
 from runner.tables import store, strict
+from runner.tasks.parts import load_once
 from runner.tasks.records import Progress, no_progress
-from runner.tasks.setup import load_once
 
 PLACES = ("data_dir", "dataset.path", "weights.path")  # where files are is no part of a run
 ENVIRONMENT = ("cpu", "platform", "python", "versions", "arithmetic")

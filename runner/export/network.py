@@ -11,7 +11,7 @@ from yaml import YAMLError
 from runner.compose.recorded import origin, read_config
 from runner.config import Config
 from runner.tables import store, strict
-from runner.tasks.setup import activation_names
+from runner.tasks.parts import activation_names
 from runner.weights import PRETRAINED, Weights, from_arrays, read
 
 WITH_NETWORK = ("inference", "training", "perceptron")

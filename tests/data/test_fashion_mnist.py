@@ -23,7 +23,7 @@ from runner.data.official import official
 def in_place(tiny, monkeypatch):
     """The program with the small collection in place of the whole one."""
     datasets = {**DATASETS, "fashion_mnist": partial(official, tiny)}
-    monkeypatch.setattr("runner.tasks.setup.DATASETS", datasets)
+    monkeypatch.setattr("runner.tasks.parts.DATASETS", datasets)
     monkeypatch.setattr("runner.report.page.samples.DATASETS", datasets)
     monkeypatch.setitem(runner.data.catalog.COLLECTIONS, "fashion_mnist", tiny)
 
