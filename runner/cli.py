@@ -55,6 +55,8 @@ def main(words: Sequence[str] | None = None) -> int:
     -------
     0 done; 1 a check or a job did not hold; 2 bad input; 130 and 143 after SIGINT and SIGTERM.
     """
+    # Whether nothing comes after us in this process.
+    alone = words is None and threading.current_thread() is threading.main_thread()
     words = list(sys.argv[1:] if words is None else words)
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # `python -m` has it, the console script has not
@@ -65,6 +67,8 @@ def main(words: Sequence[str] | None = None) -> int:
         with terminating():
             status = dispatch(words)
             sys.stdout.flush()  # here, where a reader who has gone is expected
+            if alone:
+                signal.signal(signal.SIGINT, signal.SIG_DFL)  # too late for a word about it
             return status
     except (Exception, KeyboardInterrupt) as error:
         interrupt = interrupt_behind(error)

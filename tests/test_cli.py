@@ -116,3 +116,18 @@ def test_a_signal_ends_a_run_and_is_recorded(number, status, here):
     record = dict(zip(header.split(","), row.split(","), strict=True))
     assert record["status"] == "interrupted"
     assert record["accuracy"] == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_late_interrupt_leaves_no_trace():
+    code = """import atexit, sys, time
+from runner.cli import main
+atexit.register(lambda: (print("over", flush=True), time.sleep(60)))
+sys.argv = ["runner", "--version"]
+sys.exit(main())"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=-1, text=True)
+    while process.stdout.readline() != "over\n":
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=30)
+    assert (process.returncode, out, error) == (-signal.SIGINT, "", "")
