@@ -35,6 +35,7 @@ BLOCK = re.compile(
 )
 TIMES = ("seconds", "median seconds", "items/s")
 TIME = re.compile(r"(?<=_seconds )( +)\d+\.\d+( +)\d+\.\d+")  # as `runner reproduce` has them
+TOOK = re.compile(r"(?<=in order, )[\d.]+(?= s$)", re.M)  # as `runner check` says it
 TABLE_OF_TIMES = re.compile(r"^ *\n  phase .*?\n *\n(?!  phase)", re.M | re.S)
 RUN = "outputs/runs/<date>/<time>_<run_id>"
 FOLDER = re.compile(r"outputs/runs/[\d-]+/[\d-]+_[0-9a-f]{12}")
@@ -133,7 +134,7 @@ def without_times(text: str) -> str:
     """Return a text whose tables have dots in their columns of times."""
     ends: list[int] = []
     lines = []
-    for line in TIME.sub(r"\1…       \2…       ", text).splitlines():
+    for line in TOOK.sub("…", TIME.sub(r"\1…       \2…       ", text)).splitlines():
         if not line.strip():
             ends = []
         elif not ends:

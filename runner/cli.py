@@ -25,11 +25,12 @@ usage: runner [options] [key=value ...]     one run, or with -m a sweep
 Neural networks in plain NumPy, declared in YAML.
 
 examples:
-  runner                                                classify 5,000 digits
-  runner batch_size=[1,10,100,1000]                     a timing block for each
-  runner task=training dataset=digits                   train from scratch
-  runner -m activation='glob(*)' output=softmax,identity
-  runner experiment=and_gate
+  runner                                                  classify 5,000 digits
+  runner batch_size=[1,10,100,1000]                       a timing block for each
+  runner task=training dataset=digits                     train from scratch
+  runner -m activation='glob(*)' output=softmax,identity  a sweep: a row for each pair
+  runner experiment=and_gate                              an example that checks itself
+  runner init mine                                        a folder for choices of your own
 
 commands:
 {commands}
@@ -137,5 +138,5 @@ def help_text() -> str:
     from runner.choices import listing
 
     options = module("run").parser().format_help().partition("options:\n")[2].rstrip()
-    commands = "\n".join(f"  {name:<10} {about(name)}" for name in COMMANDS)
+    commands = "\n".join(f"  {name:<12} {about(name)}" for name in COMMANDS)
     return HELP.format(commands=commands, options=options, choices=listing())

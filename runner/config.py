@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 from runner.lookup import BadInput, NotGiven, one_of, shortened
 
@@ -292,58 +292,3 @@ def digest(value: Any) -> str:
     """Return 12 hex digits of the SHA-256 of a plain value's canonical JSON."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def json_schema(kind: type = Config) -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of the configuration, for editors."""
-    schema = _object_schema(kind)
-    schema["properties"]["defaults"] = {"description": "Hydra's defaults list", "type": "array"}
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "runner configuration",
-        **schema,
-    }
-
-
-def _object_schema(kind: type) -> dict[str, Any]:
-    types = get_type_hints(kind)
-    properties = {
-        item.name: {
-            "description": _description(item.metadata),
-            **_type_schema(types[item.name], item.metadata),
-            **_default(item),
-        }
-        for item in fields(kind)
-    }
-    return {"type": "object", "properties": properties, "additionalProperties": False}
-
-
-def _description(about: Mapping[str, Any]) -> str:
-    unit = f" [{about['unit']}]" if "unit" in about else ""
-    return str(about["about"]) + unit
-
-
-def _default(item: "dataclasses.Field[Any]") -> dict[str, Any]:
-    if item.default is not dataclasses.MISSING:
-        return {} if item.default == MISSING else {"default": item.default}
-    value = item.default_factory() if item.default_factory is not dataclasses.MISSING else None
-    return {} if dataclasses.is_dataclass(value) else {"default": value}
-
-
-def _type_schema(kind: Any, about: Mapping[str, Any]) -> dict[str, Any]:
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return _object_schema(kind)
-    if get_origin(kind) is list:
-        return {"type": "array", "items": _type_schema(get_args(kind)[0], about)}
-    if get_origin(kind) is dict:
-        return {"type": "object"}
-    if type(None) in get_args(kind):
-        inner = next(arg for arg in get_args(kind) if arg is not type(None))
-        return {"anyOf": [_type_schema(inner, about), {"type": "null"}]}
-    names = {int: "integer", float: "number", bool: "boolean", str: "string"}
-    schema: dict[str, Any] = {"type": names[kind]} if kind in names else {}
-    if kind in (int, float):
-        schema |= {word: about[word] for word in ("minimum", "maximum") if word in about}
-    if "choices" in about:
-        schema["enum"] = list(about["choices"])
-    return schema

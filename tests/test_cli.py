@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from runner.cli import main
+from runner.commands import COMMANDS, module
 
 
 @pytest.fixture
@@ -36,12 +38,19 @@ def test_help_names_commands_groups_and_choices(words, capsys):
         assert word in text
 
 
-@pytest.mark.parametrize("command", ["check", "choices", "data", "schema"])
-def test_every_command_has_help(command, capsys):
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_examples(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, "-h"])
     assert ended.value.code == 0
-    assert f"usage: runner {command}" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert f"usage: runner {command}" in text
+    assert max(map(len, text.splitlines())) <= 100
+    examples = re.findall(rf"^  runner {command}\b(.*)$", text, re.M)
+    assert examples or command == "completion"
+    for example in examples:
+        words = shlex.split(re.sub("(   | > ).*", "", example))
+        module(command).parser().parse_intermixed_args(words)
 
 
 def test_help_imports_nothing_heavy():

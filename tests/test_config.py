@@ -1,7 +1,5 @@
 import dataclasses
-import json
 import re
-from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -16,12 +14,12 @@ from runner.config import (
     digest,
     effective_threads,
     identity,
-    json_schema,
     validate,
     walk,
 )
 from runner.job import TASKS
 from runner.lookup import BadInput
+from runner.schema import json_schema
 
 
 def config(**changes):
@@ -113,7 +111,7 @@ def test_json_schema_has_every_key_with_its_default():
     schema = json_schema()
 
     def compare(kind, node):
-        assert [name for name in node["properties"] if name != "defaults"] == [
+        assert [name for name in node["properties"] if name not in ("defaults", "hydra")] == [
             item.name for item in dataclasses.fields(kind)
         ]
         assert node["additionalProperties"] is False
@@ -220,10 +218,3 @@ def test_patience_needs_a_validation_split():
     )
     with pytest.raises(BadInput, match=f"^{re.escape(message)}$"):
         runner.run(["task=training", "dataset=digits", "training.patience=1"])
-
-
-def test_the_stored_schema_for_editors_is_current():
-    stored = Path(__file__).parent.parent / "docs/schema.json"
-    assert json.loads(stored.read_text(encoding="utf-8")) == json_schema(), (
-        "python -m runner schema > docs/schema.json"
-    )

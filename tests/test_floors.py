@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "runner"
 FLOORS = [
     {"nn", "data", "weights", "tables", "lookup", "environment"},
     {"config", "choices", "expect", "agreement"},
-    {"tasks", "report"},
+    {"tasks", "report", "schema"},
     {"pictures"},
     {"job"},
     {"compose"},
@@ -30,6 +30,7 @@ LIBRARIES = {
     "lookup": set(),
     "environment": {"threadpoolctl"},
     "config": set(),
+    "schema": {"yaml"},
     "tasks": {"numpy"},
     "report": {"numpy", "pandas", "rich", "matplotlib", "jinja2"},
     "job": {"numpy", "pandas", "threadpoolctl"},

@@ -14,16 +14,24 @@ RESERVED = re.compile(
 )
 SOURCE = 'def 함수():\n    """값을 그대로."""\n    return (lambda a: +a), (lambda a: a * 0 + 1)\n'
 WORK = """
-import sys, warnings
+import pathlib, sys, warnings
 # Ours must name its encoding; what a library does is not ours.
 warnings.filterwarnings("error", category=EncodingWarning, module=r"runner(\\.|$)")
 from runner.cli import main
+done = main(["--config-dir", "mine", "activation=own", "dataset.limit=10", "timing.repeats=1"])
+run = [str(path) for path in pathlib.Path().glob("outputs/runs/*/*")]
 sys.exit(
-    main(["--config-dir", "mine", "activation=own", "dataset.limit=10", "timing.repeats=1"])
+    done
+    or main(["reproduce", *run, "--config-dir", "mine"])
     or main(["choices", "activation", "--config-dir", "mine"])
     or main(["-m", "experiment=and_gate", "seed=1,2", "sweep.name=s"])
     or main(["report", "outputs/sweeps/s", "-o", "NAME.html"])
     or main(["compare", "outputs/sweeps/s", "outputs/sweeps/s", "--format", "markdown"])
+    or main(["summarize", "outputs/sweeps/s"])
+    or main(["resume", "outputs/sweeps/s"])
+    or main(["export", "npz", *run, "-o", "NAME.npz"])
+    or main(["schema", "activation"])
+    or main(["completion", "bash", "runner --config-dir mine activation=o"])
     or main(["init", "new"])
     or main(["activation='렐루'"]) - 2
 )

@@ -1,4 +1,10 @@
-"""Compose and build every choice and every experiment, without running them."""
+"""Compose and build every choice and every experiment, without running them.
+
+For example:
+  runner check                          all that the program has
+  runner check and_gate activation/relu
+  runner check --config-dir mine --run  your own, experiments that carry `expect` run too
+"""
 
 import time
 from argparse import Namespace

@@ -1,4 +1,10 @@
-"""List the config groups and their choices, one line of explanation each."""
+"""List the config groups and their choices, one line of explanation each.
+
+For example:
+  runner choices
+  runner choices activation
+  runner choices --config-dir mine      your own
+"""
 
 from argparse import Namespace
 from collections.abc import Iterable

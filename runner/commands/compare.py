@@ -1,4 +1,9 @@
-"""Compare result tables, statistically; exit 1 when a gate holds beyond noise."""
+"""Compare result tables, statistically; exit 1 when a gate holds beyond noise.
+
+For example:
+  runner compare outputs/sweeps/before outputs/sweeps/after --metric accuracy
+  runner compare main.csv outputs/sweeps/after --fail-if "accuracy < baseline - 0.002"
+"""
 
 from argparse import Namespace
 

@@ -37,9 +37,10 @@ complete -c runner -a '(__runner_words)'
 """
 SCRIPTS = {"bash": BASH, "fish": FISH, "zsh": ZSH}
 WHERE = """\
-bash: eval "$(runner completion bash)" in ~/.bashrc;
-zsh: eval "$(runner completion zsh)" in ~/.zshrc, after compinit;
-fish: runner completion fish | source in ~/.config/fish/config.fish
+where it belongs:
+  bash   eval "$(runner completion bash)" in ~/.bashrc
+  zsh    eval "$(runner completion zsh)" in ~/.zshrc, after compinit
+  fish   runner completion fish | source in ~/.config/fish/config.fish
 """
 
 

@@ -1,4 +1,9 @@
-"""Fetch a dataset into the user's cache, or verify the files of one."""
+"""Fetch a dataset into the user's cache, or verify the files of one.
+
+For example:
+  runner data fetch mnist
+  runner data verify mnist --data-dir path/to/mnist
+"""
 
 import sys
 from argparse import Namespace

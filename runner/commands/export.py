@@ -1,4 +1,9 @@
-"""Hand a run or a sweep to another tool."""
+"""Hand a run or a sweep to another tool.
+
+For example:
+  runner export onnx outputs/runs/<date>/<time>_<run_id> -o model.onnx
+  runner export parquet outputs/sweeps/sizes -o tables
+"""
 
 from argparse import Namespace
 from collections.abc import Iterable
@@ -10,10 +15,10 @@ from runner.export import EXPORTERS
 
 def parser() -> Parser:
     """Return what reads its words."""
-    about = "; ".join(f"{name}: {exporter.about}" for name, exporter in EXPORTERS.items())
-    parser = Parser(prog="runner export", description=__doc__, epilog=about)
+    about = "\n".join(f"  {name:<12} {exporter.about}" for name, exporter in EXPORTERS.items())
+    parser = Parser(prog="runner export", description=__doc__, epilog=f"formats:\n{about}")
     add = parser.add_argument
-    add("format", choices=EXPORTERS, help=", ".join(EXPORTERS))
+    add("format", choices=EXPORTERS, help="see below")
     add("path", metavar="DIR", help="the folder of a run or of a sweep")
     add("-o", "--output", metavar="OUT", help="a folder or file; the format's name if none")
     return parser

@@ -1,4 +1,8 @@
-"""Make a config folder of one's own, with an activation, an experiment and its test."""
+"""Make a config folder of one's own, with an activation, an experiment and its test.
+
+For example:
+  runner init mine
+"""
 
 import shlex
 from argparse import Namespace
@@ -19,8 +23,12 @@ that they name. From the folder above:
     pytest {name}
 
 The last line is what a CI job runs: it checks every choice, and runs every experiment that says
-what it expects. `runner choices` lists the groups that may have choices here, and
-`runner schema > schema.json` writes what an editor checks experiments by.
+what it expects. `runner choices` lists the groups that may have choices here.
+
+An editor with a language server for YAML completes, explains and checks the files here by the
+JSON Schemas in `schema/`, which a comment in each file names. For choices of another group:
+
+    runner schema optimizer > schema/optimizer.json
 """
 OWN = '''\
 """Functions that the choices of this folder name, as own:bent."""
@@ -41,11 +49,13 @@ def bent():
 '''
 BENT = """\
 # (sqrt(a^2 + 1) - 1) / 2 + a, a bend instead of a corner
+# yaml-language-server: $schema=../schema/activation.json
 name: own:bent
 """
 EXPERIMENT = """\
 # @package _global_
 # Digits of 8 by 8 pixels, learned with an activation of our own
+# yaml-language-server: $schema=../schema/config.json
 defaults:
   - override /task: training
   - override /dataset: digits
@@ -89,6 +99,7 @@ FILES = {
     "experiment/bent_digits.yaml": EXPERIMENT,
     "test_own.py": TEST,
 }
+SCHEMAS = ("activation", "config")  # those that the files above name
 
 
 def parser() -> Parser:
@@ -100,13 +111,16 @@ def parser() -> Parser:
 
 def do(options: Namespace) -> int:
     """Write the files, and say what can be done with them."""
+    from runner.schema import dumps, json_schema
+
     folder = Path(options.folder)
     if folder.exists() and not folder.is_dir():
         raise BadInput("DIR", "a new folder or an empty one", f"the file {folder}", where="init")
     if folder.is_dir() and any(folder.iterdir()):
         raise BadInput("DIR", "a new folder or an empty one", folder, where="init")
     quoted = shlex.quote(folder.resolve().name)
-    for name, content in FILES.items():
+    schemas = {f"schema/{name}.json": dumps(json_schema(name)) + "\n" for name in SCHEMAS}
+    for name, content in (FILES | schemas).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         text = content.replace("{name}", quoted)

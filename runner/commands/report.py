@@ -1,4 +1,9 @@
-"""Write one HTML file with the tables and figures of runs and sweeps."""
+"""Write one HTML file with the tables and figures of runs and sweeps.
+
+For example:
+  runner report outputs/sweeps/sizes -o report.html
+  runner report outputs/sweeps/before outputs/sweeps/after -o report.html
+"""
 
 from argparse import Namespace
 from pathlib import Path

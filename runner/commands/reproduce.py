@@ -1,4 +1,9 @@
-"""Run a recorded run again and verify its numbers."""
+"""Run a recorded run again and verify its numbers.
+
+For example:
+  runner reproduce outputs/runs/<date>/<time>_<run_id>
+  runner reproduce path/to/run data_dir=path/to/mnist --config-dir mine
+"""
 
 from argparse import Namespace
 

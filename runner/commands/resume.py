@@ -1,4 +1,9 @@
-"""Go on with a sweep, or with a training from its last checkpoint."""
+"""Go on with a sweep, or with a training from its last checkpoint.
+
+For example:
+  runner resume outputs/sweeps/sizes
+  runner resume outputs/runs/<date>/<time>_<run_id>
+"""
 
 from argparse import Namespace
 from pathlib import Path

@@ -23,14 +23,16 @@ def parser() -> Parser:
     add("-h", "--help", action="store_true", help="this text")
     add("-m", "--multirun", action="store_true", help="sweep over lists, ranges and globs")
     add("-cd", "--config-dir", metavar="DIR", help="a folder of your own choices")
-    add("-c", "--cfg", choices=("job", "hydra", "all"), help="show the configuration, do not run")
+    about = "show the configuration, do not run: job, hydra or all"
+    add("-c", "--cfg", metavar="PART", choices=("job", "hydra", "all"), help=about)
     add("--resolve", action="store_true", help="with --cfg: resolve interpolations")
-    add("-p", "--package", help="with --cfg: only this part")
+    add("-p", "--package", metavar="KEY", help="with --cfg: only what is below a key")
     add(
         "-i",
         "--info",
         nargs="?",
         const="all",
+        metavar="TOPIC",
         help="about Hydra: defaults, searchpath, ...",
         choices=("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
     )

@@ -1,31 +1,43 @@
-"""Print the JSON Schema of the configuration, or of the result tables."""
+"""Print the JSON Schema of experiments, of a group's choices, or of result tables.
 
-import json
+For example:
+  runner schema > schema.json
+  runner schema activation > activation.json
+"""
+
 from argparse import Namespace
 from collections.abc import Iterable
 
+from runner.choices import groups
 from runner.commands.words import Parser
 
-SCHEMAS = ("config", "results")
+EPILOG = """\
+`config` is of experiments, `hydra` of presets of launchers and sweepers, `results` of the tables
+that a run writes, any other of the choices of that group. An editor checks a YAML file by the
+schema that its comment names: # yaml-language-server: $schema=activation.json
+"""
 
 
 def parser() -> Parser:
     """Return what reads its words."""
-    parser = Parser(prog="runner schema", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=SCHEMAS, default="config")
+    parser = Parser(prog="runner schema", description=__doc__, epilog=EPILOG)
+    add = parser.add_argument
+    about = f"{', '.join(words())}; config unless given"
+    add("what", metavar="what", nargs="?", choices=words(), default="config", help=about)
     return parser
 
 
 def words() -> Iterable[str]:
     """Return what has a schema."""
-    return SCHEMAS
+    own = (group for group in groups() if "/" not in group and group != "experiment")
+    return ("config", *own, "hydra", "results")
 
 
 def do(options: Namespace) -> int:
     """Print it."""
-    from runner import config
+    from runner import schema
     from runner.tables import columns
 
-    shown = config.json_schema() if options.what == "config" else columns.json_schema()
-    print(json.dumps(shown, indent=2, ensure_ascii=False))
+    of_tables = options.what == "results"
+    print(schema.dumps(columns.json_schema() if of_tables else schema.json_schema(options.what)))
     return 0

@@ -1,4 +1,9 @@
-"""Summarize a sweep over its replicates, and rank what the runs can separate."""
+"""Summarize a sweep over its replicates, and rank what the runs can separate.
+
+For example:
+  runner summarize outputs/sweeps/sizes
+  runner summarize outputs/sweeps/sizes --by network --metric test_loss
+"""
 
 from argparse import Namespace
 

@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from runner.lookup import BadInput, did_you_mean, one_of
 
@@ -13,7 +13,10 @@ CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "\ufffd")  # what a ter
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are bad input like any other."""
+    """A parser whose complaints are bad input like any other, and whose texts keep their lines."""
+
+    def __init__(self, **words: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **words)
 
     def error(self, message: str) -> NoReturn:
         """Raise BadInput."""

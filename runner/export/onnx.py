@@ -1,4 +1,4 @@
-"""The network of a run as an ONNX model: raw samples in, outputs out, all in float32."""
+"""The network of a run as an ONNX model: raw samples in, outputs out, in the run's arithmetic."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -23,13 +23,17 @@ def export(path: Path, out: Path) -> str:
     store.write_bytes(out, content)
     inputs = f"x (N, {network.weights.sizes[0]}), raw"
     inputs += ", deskewed" if network.config.dataset.deskew else ""
-    return f"{out}: {network.shape}; opset {OPSET}, float32; {inputs} -> y"
+    return f"{out}: {network.shape}; opset {OPSET}, {network.config.dtype}; {inputs} -> y"
 
 
 class Graph:
-    """The nodes of a model, each named for its one output."""
+    """The nodes of a model, each named for its one output; its numbers are of one ``dtype``."""
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: str) -> None:
+        from onnx import helper
+
+        self.dtype = np.dtype(dtype)
+        self.type: int = helper.np_dtype_to_tensor_dtype(self.dtype)
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
@@ -48,15 +52,13 @@ class Graph:
 
         name = f"constant_{len(self.constants)}"
         array = np.asarray(value)
-        array = array if array.dtype == np.int64 else array.astype(np.float32)  # a shape
+        array = array if array.dtype == np.int64 else array.astype(self.dtype)  # a shape
         self.constants.append(numpy_helper.from_array(array, name))
         return name
 
     def positive(self, a: str) -> str:
         """Add 1 where a > 0, else 0."""
-        from onnx import TensorProto
-
-        return self.add("Cast", self.add("Greater", a, 0.0), to=TensorProto.FLOAT)
+        return self.add("Cast", self.add("Greater", a, 0.0), to=self.type)
 
 
 def model(network: Network) -> bytes:
@@ -68,9 +70,9 @@ def model(network: Network) -> bytes:
         For a function that is not written in ONNX's operators here.
     """
     import onnx
-    from onnx import TensorProto, helper
+    from onnx import helper
 
-    graph, sizes = Graph(), network.weights.sizes
+    graph, sizes = Graph(network.config.dtype), network.weights.sizes
     voting = {"pairs": sizes[-1]} if network.output == "pairwise" else {}
     z = "x" if network.scale == 1 else graph.add("Mul", "x", network.scale)
     functions = [
@@ -85,8 +87,8 @@ def model(network: Network) -> bytes:
         helper.make_graph(
             graph.nodes,
             "network",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", sizes[0]])],
-            [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", outputs])],
+            [helper.make_tensor_value_info("x", graph.type, ["N", sizes[0]])],
+            [helper.make_tensor_value_info("y", graph.type, ["N", outputs])],
             graph.constants,
         ),
         opset_imports=[helper.make_opsetid("", OPSET)],
@@ -118,25 +120,41 @@ def simply(op: str) -> Callable[..., str]:
 
 
 def leaky_relu(graph: Graph, a: str, negative_slope: float = 0.01) -> str:
-    """Add a where a > 0, else negative_slope · a."""
-    return graph.add("LeakyRelu", a, alpha=float(negative_slope))
+    """Add a where a > 0, else negative_slope · a: LeakyRelu has its factor in float32 only."""
+    below = graph.add("Mul", graph.add("Min", a, 0.0), float(negative_slope))
+    return graph.add("Add", graph.add("Relu", a), below)
 
 
 def elu(graph: Graph, a: str, alpha: float = 1.0) -> str:
-    """Add a where a > 0, else alpha (exp(a) - 1)."""
-    return graph.add("Elu", a, alpha=float(alpha))
+    """Add a where a > 0, else alpha (exp(a) - 1): onnxruntime has Elu in float32 only."""
+    below = graph.add("Sub", graph.add("Exp", graph.add("Min", a, 0.0)), 1.0)
+    return graph.add("Add", graph.add("Relu", a), graph.add("Mul", below, float(alpha)))
+
+
+def softplus(graph: Graph, a: str) -> str:
+    """Add max(a, 0) + log(1 + exp(-|a|)): onnxruntime has Softplus in float32 only."""
+    small = graph.add("Exp", graph.add("Neg", graph.add("Abs", a)))
+    return graph.add("Add", graph.add("Relu", a), graph.add("Log", graph.add("Add", small, 1.0)))
 
 
 def gelu(graph: Graph, a: str, approximate: str = "none") -> str:
     """Add a Φ(a), of operators: ONNX has it from opset 20 on only."""
     if approximate == "none":
-        inner = graph.add("Erf", graph.add("Mul", a, math.sqrt(0.5)))
+        inner = erf(graph, graph.add("Mul", a, math.sqrt(0.5)))
     else:
         cubic = graph.add("Mul", graph.add("Pow", a, 3.0), 0.044715)
         u = graph.add("Mul", graph.add("Add", a, cubic), math.sqrt(2 / math.pi))
         inner = graph.add("Tanh", u)
     doubled = graph.add("Mul", a, graph.add("Add", inner, 1.0))
     return graph.add("Mul", doubled, 0.5)
+
+
+def erf(graph: Graph, a: str) -> str:
+    """Add the error function, always computed in float32: onnxruntime has no other."""
+    from onnx import TensorProto
+
+    single = graph.add("Erf", graph.add("Cast", a, to=TensorProto.FLOAT))
+    return graph.add("Cast", single, to=graph.type)
 
 
 def maxout(graph: Graph, a: str, pieces: int) -> str:
@@ -176,7 +194,7 @@ ACTIVATIONS: dict[str, Callable[..., str]] = {
     "elu": elu,
     "gelu": gelu,
     "maxout": maxout,
-    "softplus": simply("Softplus"),
+    "softplus": softplus,
     "identity": simply("Identity"),
 }
 OUTPUTS: dict[str, Callable[..., str]] = {

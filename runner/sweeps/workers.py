@@ -47,7 +47,7 @@ class Worker:
     connection : has something to read when the job has ended, or the process.
     """
 
-    connection: "Connection[Any, Any]"
+    connection: Any  # Windows has another class for it
 
     def __init__(self, content: bytes) -> None:
         self.content = content
