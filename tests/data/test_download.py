@@ -134,11 +134,10 @@ def test_silence_is_not_waited_for(get):
 @promise
 @pytest.mark.parametrize("kind", ["drip", "drip_head", "drip_chunks", "patience"])
 def test_dripping_is_not_waited_for(get, kind, tmp_path):
-    started = time.monotonic()
     with pytest.raises(DataError, match=rf"/{kind}/: \d+ of {SIZE} bytes in 0.2 s$"):
         get(kind, deadline=0.2)
-    assert get(kind, "good", deadline=2).read_bytes() == CONTENTS
-    assert time.monotonic() - started < 10
+    good = ["good"] * 20  # on a busy machine the first may be late too
+    assert get(kind, *good, deadline=0.5).read_bytes() == CONTENTS
     assert [path.name for path in (tmp_path / "got").iterdir()] == [NAME]
 
 

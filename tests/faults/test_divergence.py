@@ -49,6 +49,7 @@ def here(tmp_path, monkeypatch):
 
 
 @DIVERGENCE
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("case", CASES)
 def test_a_run_that_diverges(case, here, capsys):
     assert main(CASES[case]) == 1
@@ -78,6 +79,7 @@ def test_a_job_that_diverges_is_a_row_of_its_sweep(here, capsys):
 
 
 @REFUSED
+@pytest.mark.sample(4)  # each value, task and place at least once
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("task", ["inference", "training", "perceptron"])
 @pytest.mark.parametrize("place", ["data", "weights"])
@@ -95,6 +97,7 @@ def test_a_file_with_a_number_that_is_not_finite(place, task, value, here, capsy
 
 
 @REFUSED
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("value", [".inf", "-.inf", ".nan", "inf", "nan", "1e999"])
 @pytest.mark.parametrize("key", ["task.params.lr", "optimizer.params.lr"])
 def test_a_learning_rate_that_is_not_finite(key, value, here, capsys):

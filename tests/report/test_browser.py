@@ -83,8 +83,7 @@ def reports(made, hostile, thousand, single, tmp_path_factory):
     return {name: folder / f"{name}.html" for name in sources}
 
 
-NAMES = ("sweep", "several", "hostile", "thousand")
-NAMES += ("training", "inference", "descent", "functions")
+NAMES = ("several", "hostile", "thousand", "training", "inference", "descent", "functions")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -223,7 +222,7 @@ def test_a_thousand_rows_sort_and_filter(browser, reports):
     assert block.find_element("css selector", "[role=status]").text == "200 of 1,000 rows"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "thousand"])
 def test_a_phone_scrolls_in_one_direction_only(browser, reports, name):
     look(browser, 390, 800)
     visit(browser, reports[name])
