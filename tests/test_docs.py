@@ -1,11 +1,7 @@
 """README and docs/: every command is run, every link leads somewhere, every output is as shown."""
 
-<<<<<<< ours
-import importlib.util
-=======
 import contextlib
-import importlib
->>>>>>> theirs
+import importlib.util
 import os
 import re
 import shlex
@@ -77,15 +73,12 @@ def test_a_page_from_its_top(page, given, pytestconfig, tmp_path, monkeypatch, c
                 show(block)
 
 
-<<<<<<< ours
 def can_be_run(source):
     """Whether the libraries are here that a script imports: PyTorch is no part of any extra's."""
     names = re.findall(r"^(?:import|from) (\w+)", source, re.M)
     return all(importlib.util.find_spec(name) for name in names)
 
 
-def mention(text):
-=======
 @pytest.fixture(scope="module")
 def given(tmp_path_factory):
     """The folder of a small sweep."""
@@ -95,7 +88,6 @@ def given(tmp_path_factory):
 
 
 def mention(text, given):
->>>>>>> theirs
     """Make small sweeps and tables under names that a page takes as given."""
     blocks = outputs.blocks(text)
     commands = "\n".join(command for block in blocks for command in block.commands)

@@ -3,7 +3,6 @@
 import hashlib
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -123,7 +122,6 @@ def _fetch(
     deadline: float,
 ) -> None:
     """Receive the right contents into a file, or raise before the deadline is long past."""
-    end = time.monotonic() + deadline
     digest = hashlib.sha256()
     failures: list[Exception] = []
 
@@ -132,16 +130,11 @@ def _fetch(
             for piece in _pieces(url, timeout):
                 if stream.tell() + len(piece) > size:
                     raise DataError(f"more than {size:,} bytes")
-                if time.monotonic() > end:
-                    raise DataError(late())
                 digest.update(piece)
                 stream.write(piece)
                 bar.update(len(piece))
         except Exception as reason:
             failures.append(reason)
-
-    def late() -> str:
-        return f"{stream.tell():,} of {size:,} bytes in {deadline:g} s"
 
     with Path(output).open("wb") as stream, _bar(url.rpartition("/")[2], size, progress) as bar:
         # A name without an address or a head that drips cannot be interrupted, only left.
@@ -149,7 +142,7 @@ def _fetch(
         receiver.start()
         receiver.join(deadline)
         if receiver.is_alive():
-            raise DataError(late())
+            raise DataError(f"{stream.tell():,} of {size:,} bytes in {deadline:g} s")
         received = stream.tell()
     if failures:
         raise failures[0]

@@ -1,5 +1,8 @@
+import errno
+import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -191,3 +194,35 @@ def test_a_workspace_is_free_again_after_a_crash():
     crash = TAKE_TURNS.replace("inside.unlink()", "inside.unlink(); import os; os._exit(3)")
     assert subprocess.run([sys.executable, "-c", crash], check=False).returncode == 3
     assert subprocess.run([sys.executable, "-c", TAKE_TURNS], check=False).returncode == 0
+
+
+def test_numpy_reads_the_header_as_it_is_meant():
+    store(TINY, FLAT)
+    with archive_path(TINY).open("rb") as file:
+        assert np.lib.format.read_magic(file) == (1, 0)
+        assert np.lib.format.read_array_header_1_0(file) == (FLAT.shape, False, FLAT.dtype)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such thing as a fifo here")
+def test_what_would_never_end_is_not_opened():
+    cache_folder().mkdir(parents=True)
+    os.mkfifo(archive_path(TINY))
+    assert load_cached(TINY) is None
+
+
+def test_a_file_is_whole_before_it_has_its_name_and_is_cleared_away_if_it_never_has(monkeypatch):
+    seen = []
+
+    def replace(self, target):
+        assert (target, self.parent) == (archive_path(TINY), cache_folder())
+        assert self.read_bytes()[-FLAT.size :] == FLAT.tobytes()
+        seen.append(self)
+        raise OSError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replace)
+        store(TINY, FLAT)
+    assert list(cache_folder().iterdir()) == []
+    seen[0].write_text("of a process that was killed")
+    store(TINY, FLAT)
+    assert list(cache_folder().iterdir()) == [archive_path(TINY)]

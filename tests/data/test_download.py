@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -199,3 +200,19 @@ def test_plain_progress_ends_at_100_percent_and_none_is_silent(get, capfd):
     path.unlink()
     get("good", progress=True)
     assert capfd.readouterr().err.endswith(f"\r{NAME}: 100 %\n")
+
+
+def test_progress_is_counted_from_nothing(server, tmp_path, capfd):
+    (server.folder / "one").write_bytes(b"1")
+    mirrors, known = [f"{server.url}/good/"], {"size": 1, "sha256": sha256(b"1")}
+    download("one", tmp_path, mirrors=mirrors, progress=True, **known)
+    assert capfd.readouterr() == ("", "\rone: 100 %\n")
+
+
+def test_a_mirror_that_was_left_does_not_keep_the_program(server, tmp_path):
+    program = KILLED.replace("mirrors=mirrors", "mirrors=mirrors, deadline=0.2")
+    command = [sys.executable, "-c", program, "1", "", f"{server.url}/drip_head/"]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.endswith(b"/drip_head/: 0 of 1 bytes in 0.2 s\n")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from runner.data import DataError
-from runner.data.idx import LIMIT, inflate, open_idx, open_payload, read_idx
+from runner.data.idx import LIMIT, header, inflate, open_idx, open_payload, read_header, read_idx
 
 promise = pytest.mark.promise("a data file that is malformed, damaged or too large is never used")
 
@@ -220,3 +220,32 @@ def test_official_files(mnist_dir):
     labels = read_idx(open_idx(mnist_dir / "train-labels-idx1-ubyte.gz"), "labels")
     assert labels.shape == (60000,)
     assert labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+
+
+def test_a_header_is_written_as_it_is_read():
+    for shape in ((7,), (2, 3, 4), (60000, 28, 28)):
+        assert header(shape) == idx(*shape, data=b"")
+        assert read_header(header(shape), "a.idx") == (4 + 4 * len(shape), shape)
+
+
+def test_the_fewest_and_the_most_values():
+    assert read_idx(idx(1, data=b"\5"), "a.idx").tolist() == [5]
+    assert read_header(header((LIMIT,)), "a.idx") == (8, (LIMIT,))
+    with refused(f"IDX shape: {BETWEEN} {LIMIT + 1}"):
+        read_header(header((LIMIT + 1,)), "a.idx")
+
+
+@promise
+def test_a_stream_that_is_cut_anywhere_is_refused(record_property):
+    noise = np.random.default_rng(0).bytes(500)  # which packs to no less
+    packed = gzip.compress(idx(500, data=noise))
+    for end in range(2, len(packed)):
+        with refused(CUT):
+            inflate(packed[:end], "a.idx")
+    record_property("cases", len(packed) - 2)
+
+
+@promise
+def test_a_stream_of_another_wrapping_is_refused():
+    with refused(f"{DAMAGED} incorrect header check"):
+        inflate(zlib.compress(GOOD), "a.idx")

@@ -233,3 +233,44 @@ def test_a_bomb_that_lies_about_its_size_is_not_inflated():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2**22
+
+
+@promise
+@pytest.mark.parametrize(
+    ("contents", "shown"),
+    [
+        (header(described("(2,)"), b"\1\2", (9, 0)), 8),
+        (b"X" + header(described("(2,)"), b"\1\2")[1:], 10),
+        (header(described("(0,)"))[:-1], 10),
+        (header(described("(2,)").ljust(10_001), b"\1\2"), 10),
+    ],
+    ids=["version", "magic", "cut", "long"],
+)
+def test_a_header_that_is_not_one_for_one_reason_is_refused(contents, shown):
+    message = f"a.npy: expected an intact .npy header, got {contents[:shown]!r}"
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        read_npy(contents, "a.npy")
+
+
+@promise
+def test_sides_may_be_as_long_as_the_limit_where_there_is_nothing():
+    assert read_npy(header(described("(2,)").ljust(10_000), b"\1\2"), "a.npy").tolist() == [1, 2]
+    assert read_npy(header(described("(0, 1073741824)")), "a.npy").shape == (0, 2**30)
+    message = "expected at most 1,073,741,824 values, got (0, 1073741825)"
+    with pytest.raises(DataError, match=f"^{re.escape(f'a.npy: {message}')}$"):
+        read_npy(header(described("(0, 1073741825)")), "a.npy")
+
+
+@promise
+def test_as_much_as_the_limits_allow_is_read_and_no_more(monkeypatch):
+    members = [(f"x{n}.npy", ARRAY) for n in range(1001)]
+    assert len(read_npz(archived(members[:1000]), "a.npz")) == 1000
+    with pytest.raises(DataError, match=r"^a\.npz: expected at most 1,000 members, got more$"):
+        read_npz(archived(members), "a.npz")
+    for limit, read in ((2 * len(ARRAY), True), (2 * len(ARRAY) - 1, False)):
+        monkeypatch.setattr(npz, "LIMIT", limit)
+        if read:
+            assert list(read_npz(archived(members[:2]), "a.npz")) == ["x0", "x1"]
+        else:
+            with pytest.raises(DataError, match=f"expected at most {limit} bytes unpacked"):
+                read_npz(archived(members[:2]), "a.npz")

@@ -138,18 +138,10 @@ def test_the_first_failure_ends_it():
 
 
 @POSIX
-<<<<<<< ours
 @pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGKILL", -9)])
-def test_no_process_outlives_the_sweep(here, name, status):
+def test_no_process_outlives_the_sweep(here, name, status, in_time):
     number = signal.Signals[name]  # Windows has not all of them
-    words = ["--config-dir", "mine", "-m", *SLOWLY, "seed=0,1,2,3", "task.params.seconds=30"]
-=======
-@pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
-)
-def test_no_process_outlives_the_sweep(here, number, status, in_time):
     words = ["--config-dir", "mine", "-m", *SLOWLY, "seed=0,1,2,3", "task.params.seconds=600"]
->>>>>>> theirs
     command = [sys.executable, "-m", "runner", *words]
     process = subprocess.Popen(command, text=True, stderr=subprocess.PIPE, start_new_session=True)
     until(lambda: len(list(here.glob("at-*"))) == 2)

@@ -128,3 +128,9 @@ def test_the_deepest_text_is_no_bomb(sign):
     deep = sign * 180
     with pytest.raises(ValueError, match="expected"):
         parse(deep, METRICS)
+
+
+def test_the_longest_text_is_read():
+    assert parse("accuracy < 1".replace(" ", " " * 95), METRICS).excess(0, 0.25) == 0.75
+    with pytest.raises(ValueError, match=r"^expected at most 200 characters, got 202$"):
+        parse("accuracy < 1".replace(" ", " " * 96), METRICS)

@@ -323,3 +323,59 @@ def test_whole_numbers_may_be_written_with_a_point(tmp_path):
     table = store.read_table(tmp_path / "results.csv", "results")
     assert table["n"].tolist() == [7, pd.NA]
     assert table["epochs"].tolist() == [100, 3]
+
+
+def test_names_that_other_programs_go_by(tmp_path, monkeypatch):
+    assert re.fullmatch(
+        "2026-03-04_05-06-07_[0-9a-f]{6}", store.sweep_folder("out", None, NOW).name
+    )
+    with store.lock(tmp_path):
+        assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+        assert store.locked(tmp_path) is True
+    assert store.locked(tmp_path / "nowhere") is False
+    names, rename = [], Path.rename
+    monkeypatch.setattr(Path, "rename", lambda a, b: (names.append(a.name), rename(a, b)))
+    store.create_sweep(tmp_path / "mine", PLAN, [])
+    assert re.fullmatch(r"\.mine\.[0-9a-f]{8}", names[0])
+
+
+def test_a_sweep_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(os, "fsync", lambda fd: done.append(os.fstat(fd).st_size))
+    monkeypatch.setattr(Path, "rename", lambda *_: done.append("renamed"))
+    store.create_sweep(tmp_path / "mine", PLAN, ["seed=0"])
+    plan = len('run_id,optimizer.params.lr\naa,0.1\nbb,"[1, ""2""]"\n')
+    assert done == [plan, len('["seed=0"]\n'), "renamed"]
+
+
+def test_a_mistake_before_anything_is_written_is_the_one_that_is_told(tmp_path):
+    with pytest.raises(ZeroDivisionError), store.aside(tmp_path / "a"):
+        raise ZeroDivisionError
+
+
+def test_arrays_of_objects_are_not_written():
+    with pytest.raises(ValueError, match=r"^Object arrays cannot be saved"):
+        store.npz({"x": np.array([{}])})
+
+
+def test_what_is_wrong_is_told_with_its_place(tmp_path):
+    (tmp_path / "command.json").write_text("{}")
+    message = f"{tmp_path / 'command.json'}: not a list of words"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        store.read_command(tmp_path)
+    (tmp_path / "checkpoint.npz").write_bytes(b"")
+    message = f"{tmp_path / 'checkpoint.npz'}: expected arrays to go on from, got EOFError"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}; remove it to start over$"):
+        store.Checkpoint(tmp_path, "aa").read()
+
+
+def test_what_is_missing_is_empty():
+    rows = [{"x": None, "y": float("nan")}, {"x": np.float64("nan"), "y": 0}]
+    assert store.csv_text(["x", "y"], rows) == "x,y\n,\n,0\n"
+
+
+def test_a_row_without_a_record_does_not_count(tmp_path):
+    path = job(tmp_path, "aa", 0.25)
+    store.forget(path)
+    assert (path / "results.csv").exists()
+    assert store.read_row(path) is None

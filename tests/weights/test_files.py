@@ -233,3 +233,10 @@ def test_whatever_the_bytes_nothing_but_a_refusal_is_raised(scratch, start, cont
     with pytest.raises(WeightsError) as refusal:
         read(scratch)
     assert "\n" not in str(refusal.value)
+
+
+def test_an_archive_of_nothing_is_an_archive(tmp_path):
+    np.savez(tmp_path / "w.npz")
+    message = f"{tmp_path / 'w.npz'}: expected W1..Wn with b1..bn or B1..Bn, got no arrays"
+    with pytest.raises(WeightsError, match=f"^{re.escape(message)}$"):
+        read(tmp_path / "w.npz")

@@ -298,3 +298,15 @@ def test_random_bytes_are_refused(content):
         read_npz(b"PK\x03\x04" + content, "x")
     with pytest.raises(WeightsError):
         read_npy(content, "x")
+
+
+def test_as_much_as_the_limits_allow_is_read_and_no_more(monkeypatch):
+    members = [(f"W{n}.npy", GOOD) for n in range(1, 1001)]
+    assert len(read_npz(zipped(*members), "w")) == 1000
+    text = "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }"
+    assert read_npy(headed(text.ljust(10_000)), "w").tolist() == [0]
+    monkeypatch.setattr("runner.weights.npz.LIMIT", 2 * len(GOOD))
+    assert list(read_npz(zipped(*members[:2]), "w")) == ["W1", "W2"]
+    got = f"{3 * len(GOOD)} bytes, more than {2 * len(GOOD)}"
+    with pytest.raises(WeightsError, match=f"^w: expected an npz file of plain arrays, got {got}$"):
+        read_npz(zipped(*members[:3]), "w")

@@ -225,3 +225,7 @@ def test_random_bytes_are_refused(content, framed):
         assert read_safetensors(packed(b"{" + content) if framed else content, "x") == {}
     except WeightsError:
         return
+
+
+def test_the_longest_header_is_read():
+    assert read_safetensors(packed(b"{" + b" " * (2**20 - 2) + b"}"), "x") == {}
