@@ -51,9 +51,9 @@ MODULES = {
     "runner/tables/gate.py": "tables/test_gate.py",
 }
 MEMORY = 4 * 2**30  # bytes; a mutant may want all there are
-PATIENCE = 10  # seconds beyond five times what the tests take
-# They try in a process of their own what others try in this one, or by the thousand.
-LEFT_OUT = "in_little_memory or an_edited_file"
+PATIENCE = 60  # seconds beyond ten times what the tests take: other work may hold them up
+STUCK = -signal.SIGALRM
+LONGEST = 3  # seconds of the processor; longer tests are left out, which can only spare a mutant
 
 SWAPS = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -215,18 +215,21 @@ def tested(files, *plugins):
     hypothesis.settings.load_profile("mutation")
     data = ROOT.parent / "shared" / "data"
     words = f"-x -q --assert=plain -p no:cacheprovider --data-dir={data} --basetemp=base".split()
-    return pytest.main([*words, "-k", f"not ({LEFT_OUT})", *files], plugins=plugins)
+    return pytest.main([*words, *files], plugins=plugins)
 
 
 class Reach:
-    """Which lines of a module each test reaches, its seconds, and whether it starts processes."""
+    """Which lines of a module each test reaches, whether it starts processes, and what it takes.
+
+    That is seconds, and seconds of the processor, those of its processes included.
+    """
 
     def __init__(self, module):
         self.module, self.test = module, ""
         self.coverage = coverage.Coverage(
             data_file=None, config_file=False, include=[str(Path(module).resolve())]
         )
-        self.seconds, self.starting = {}, set()
+        self.seconds, self.work, self.starting = {}, {}, set()
 
     def measure(self, files, report):
         sys.addaudithook(self.hear)
@@ -238,7 +241,7 @@ class Reach:
         self.coverage.stop()
         lines = self.coverage.get_data().contexts_by_lineno(path)
         loaded = [name for name, module in sys.modules.items() if foreign(module)]
-        report.write_bytes(pickle.dumps((lines, self.seconds, self.starting, loaded)))
+        report.write_bytes(pickle.dumps((lines, self.seconds, self.work, self.starting, loaded)))
         return status
 
     def hear(self, event, _):
@@ -249,11 +252,12 @@ class Reach:
     def pytest_runtest_protocol(self, item):
         self.test = item.nodeid
         self.coverage.switch_context(item.nodeid)
-        start = time.perf_counter()
+        start, worked = time.perf_counter(), sum(os.times()[:4])
         try:
             return (yield)
         finally:
             self.seconds[item.nodeid] = time.perf_counter() - start
+            self.work[item.nodeid] = sum(os.times()[:4]) - worked
             self.coverage.switch_context("")
 
 
@@ -284,27 +288,31 @@ class Bench:
         report = Path("reach")
         if forked(lambda: Reach(module).measure(self.files, report), 3600):
             raise SystemExit(f"{module}: its tests fail as they are")
-        self.lines, self.seconds, self.starting, loaded = pickle.loads(report.read_bytes())
+        self.lines, self.seconds, self.work, self.starting, loaded = pickle.loads(
+            report.read_bytes()
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for name in loaded:
                 with contextlib.suppress(Exception):
                     importlib.import_module(name)
         gc.freeze()  # or each fork would look through all of it
+        self.lines[0] = [""]
 
     def tests(self, lines):
         """Return the tests of some lines: those that reach them, the fastest first, and others."""
-        reaching = {test for line in lines for test in self.lines.get(line, [""])}
+        reaching = {test for line in lines for test in self.lines.get(line, ())}
         # What runs at import is everybody's.
         wanted = self.seconds if "" in reaching else reaching | self.starting
-        return sorted(wanted, key=lambda test: (test not in reaching, self.seconds[test]))
+        short = [test for test in wanted if self.work[test] <= LONGEST]
+        return sorted(short, key=lambda test: (test not in reaching, self.work[test]))
 
-    def survives(self, text, lines):
-        """Whether no test fails with this text in the module's place."""
+    def status(self, text, lines):
+        """Return how tests end with this text in the module's place: 0 where none fails."""
         self.write(text)
         tests = self.tests(lines)
-        seconds = PATIENCE + 5 * sum(self.seconds[test] for test in tests)
-        return not tests or forked(lambda: self.quietly(tests), seconds) == 0
+        seconds = PATIENCE + 10 * sum(self.seconds[test] for test in tests)
+        return forked(lambda: self.quietly(tests), seconds) if tests else 0
 
     def quietly(self, tests):
         nothing = os.open(os.devnull, os.O_RDWR)
@@ -318,22 +326,20 @@ class Bench:
         os.utime(self.module, (self.written, self.written))
 
 
-def measure(module, only):
-    """Try the mutants of a module, of one line or all; return how many there are, and died."""
+def measure(module, only, every):
+    """Try mutants of a module, of one line or all; return how many were tried and killed."""
     bench = Bench(module)
-    start, tried, killed = time.monotonic(), 0, 0
-    if not bench.survives(ast.unparse(ast.parse(bench.source)), [0]):
+    start, ends = time.monotonic(), []
+    if bench.status(ast.unparse(ast.parse(bench.source)), [0]):
         raise SystemExit(f"{module}: its tests fail with the same program written otherwise")
-    for what, lines, text in mutants(bench.source):
-        if only and only not in lines:
+    for n, (what, lines, text) in enumerate(mutants(bench.source)):
+        if n % every or (only and only not in lines):
             continue
-        tried += 1
-        if bench.survives(text, lines):
-            print(f"{module}:{lines[0]}: {what}", flush=True)
-        else:
-            killed += 1
+        ends.append(bench.status(text, lines))
+        if ends[-1] in (0, STUCK):
+            print(f"{module}:{lines[0]}: {what}{' is stuck' * (ends[-1] == STUCK)}", flush=True)
     bench.write(bench.source)
-    seconds = time.monotonic() - start
+    seconds, tried, killed = time.monotonic() - start, len(ends), len(ends) - ends.count(0)
     print(f"{module}: {killed} of {tried} killed in {seconds:.0f} s", flush=True)
     return tried, killed
 
@@ -341,7 +347,9 @@ def measure(module, only):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("module", nargs="*", default=list(MODULES), help="such as %(default)s")
-    given = [word.partition(":") for word in parser.parse_args().module]
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="try one mutant of N")
+    options = parser.parse_args()
+    given = [word.partition(":") for word in options.module]
     # Plugins that these tests do not need would be a third of the time.
     os.environ |= {"OPENBLAS_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     rows = ["| module | mutants | killed | % |", "| --- | ---: | ---: | ---: |"]
@@ -354,7 +362,7 @@ def main():
         os.chdir(folder)
         sys.path[0] = os.environ["PYTHONPATH"] = str(Path.cwd())
         for module, _, line in given:
-            tried, killed = measure(module, int(line or 0))
+            tried, killed = measure(module, int(line or 0), options.every)
             rows.append(f"| `{module}` | {tried} | {killed} | {100 * killed / tried:.1f} |")
         os.chdir(ROOT)
     print("\n".join(rows))

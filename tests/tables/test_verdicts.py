@@ -8,6 +8,7 @@ import scipy.stats
 
 from runner.tables import compare as parts
 from runner.tables.comparison import Comparison, Sides
+from runner.tables.matching import KEYS
 from runner.tables.results import Results
 from runner.tables.statistics import ENOUGH, Pair, needed
 
@@ -238,3 +239,48 @@ def test_one_training_each_is_compared_as_one_value():
     assert (found.n_baseline, found.n, found.p, found.low) == (1, 1, None, None)
     assert (found.method, found.note) == ("paired t", "")
     assert found.change == pytest.approx(0.1)
+
+
+def test_one_run_is_compared_with_several():
+    found = compared(rows(0.5), rows(0.6, 0.7, 0.8, task="training"))
+    assert (found.n_baseline, found.n, found.note) == (1, 1, "seeds without a partner: 2")
+    found = compared(rows(0.5, 0.5, task="inference"), rows(0.6, 0.6, task="inference"))
+    assert (found.n_baseline, found.n, found.note) == (1, 1, "")
+
+
+def test_means_that_are_equal_differ_by_nothing():
+    found = compared(rows(0.25, 0.5, 1.0), rows(1.0, 0.5, 0.25))
+    assert (found.change, found.p, found.low) == (0.0, 1.0, -found.high)
+    assert found.high > 0
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "method", "note"),
+    [
+        ("inference", "accuracy", "McNemar", ""),
+        ("training", "accuracy", "McNemar", "one training each, other seeds may differ"),
+        ("perceptron", "accuracy", "McNemar", "one training each, other seeds may differ"),
+        ("inference", "test_loss", "paired t", ""),
+    ],
+)
+def test_decisions_say_who_is_right_more_often_and_nothing_of_losses(
+    tmp_path, task, metric, method, note
+):
+    sides = []
+    for name, right in (("a", [1, 1, 0, 1]), ("b", [1, 0, 0, 0])):
+        (tmp_path / name).mkdir()
+        np.savez(tmp_path / name / "predictions.npz", t=[1, 1, 1, 1], predicted=right)
+        found = rows(np.mean(right), metric=metric, task=task, data_hash="5")
+        sides.append(Results(name, found, list(found[0]), tmp_path / name))
+    both = Sides(*sides, sides[0].rows, sides[1].rows)
+    found = parts.measured({}, metric, both, False)
+    assert (found.method, found.note, found.change) == (method, note, -0.5)
+
+
+def test_configurations_that_nobody_has_are_named_by_their_keys():
+    def swept(name, *values):
+        found = [row for lr, width in values for row in rows(0.5, lr=lr, width=width)]
+        return results(name, [dict.fromkeys(KEYS, "") | row for row in found])
+
+    with pytest.raises(ValueError, match=r"^b: expected configurations of a \(by lr, width\), got"):
+        parts.compare([swept("a", "11", "12", "21"), swept("b", "33", "34", "43")])
