@@ -24,7 +24,6 @@ PROMISE = pytest.mark.promise("A mistake is one line that says what was expected
 
 
 @PROMISE
-@pytest.mark.sample(3)
 @pytest.mark.parametrize("typed", ANSWERS)
 def test_what_is_typed_is_answered_as_documented(typed, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

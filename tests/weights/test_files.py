@@ -99,7 +99,7 @@ def test_bad_files_end_a_run_with_one_line(form, tmp_path, capsys, monkeypatch):
 def test_an_edited_file_is_refused_or_means_what_it_means_to_others(
     form, long, tmp_path, record_property
 ):
-    command = [sys.executable, str(EDITED), form, "200000" if long else "500"]
+    command = [sys.executable, str(EDITED), form, "200000" if long else "2000"]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
