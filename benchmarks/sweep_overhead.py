@@ -39,9 +39,13 @@ import resource, sys
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from runner.cli import main
 from runner.compose.loader import Loader
+from runner.tables.store import job_folder
 def compose(loader, master, words):
-    cfg = ConfigLoaderImpl.load_sweep_config(loader, master, words)
+    stock = ConfigLoaderImpl(loader.config_search_path)
+    cfg = stock.load_sweep_config(master, words)
+    cfg.hydra.job.chdir = False
     cfg.hydra.sweep.dir = master.hydra.sweep.dir
+    cfg.hydra.sweep.subdir = job_folder(loader.identify(master, words).run_id)  # it is planned
     return cfg
 
 who, *words = sys.argv[1:]
