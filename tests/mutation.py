@@ -42,7 +42,7 @@ MODULES = {
     "runner/weights/files.py": "weights/test_files.py",
     "runner/weights/layouts.py": "weights/test_layouts.py",
     "runner/weights/npz.py": "weights/test_npz.py",
-    "runner/weights/parameters.py": "weights/test_parameters.py weights/test_files.py",
+    "runner/weights/parameters.py": "weights/test_parameters.py",
     "runner/weights/pickles.py": "weights/test_pickles.py",
     "runner/weights/tensors.py": "weights/test_tensors.py",
     "runner/tables/store.py": "tables/test_store.py",

@@ -1,5 +1,6 @@
 import hashlib
 import re
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -238,3 +239,19 @@ def test_a_neuron_may_have_several_columns():
     weights = from_arrays({name: np.zeros(shape) for name, shape in shapes.items()}, "x")
     assert weights.sizes == [4, 3, 10, 2]
     assert weights.pieces == [2, 1]
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("kind", "b1 i1 u1 i2 i4 i8 u2 u4 u8 f2 f4 f8".split())
+def test_view_knows_every_real_number(kind, order):
+    numbers = np.array([0, 1], np.dtype(kind).newbyteorder(order))
+    seen = view(numbers.tobytes(), numbers.dtype.str, [2], False, "x")
+    assert seen.dtype == numbers.dtype
+    assert seen.tolist() == [0, 1]
+
+
+def test_weights_are_not_exchanged(arrays):
+    weights = from_arrays(arrays, "x")
+    with pytest.raises(FrozenInstanceError):
+        weights.W = ()
+    assert weights.note == ""
