@@ -116,21 +116,25 @@ def test_a_worker_killed_at_its_steps(
 ):
     if launcher != "cores" and not long:
         pytest.skip("in the long form")
-    expected, steps, _ = undisturbed
+    expected, *_ = undisturbed
     path = tmp_path / "path"
     path.mkdir()
     shutil.copy(Path(__file__).parent / "nursery.py", path / "sitecustomize.py")
     inherited = [os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else []
-    total = sum("/jobs/" in step for step in steps) // 2  # a worker does one of the jobs at least
-    chosen = range(1, total, 5) if long else [total // 2]
-    for at in chosen:
-        folder = tmp_path / str(at)
-        folder.mkdir()
+
+    def run(folder, at):
         environment = {
             "PYTHONPATH": os.pathsep.join([str(path), *inherited]),
             "RUNNER_FAULT": json.dumps({"at": at, "how": "kill"}),
         }
-        ended = nursery.run(folder, [*SWEEP, *LAUNCHERS[launcher]], environment=environment)
+        return nursery.run(folder, [*SWEEP, *LAUNCHERS[launcher]], environment=environment)
+
+    total = len(run(tmp_path, 0).steps) // 2  # a worker does one of the two jobs at least
+    chosen = range(1, total, 5) if long else [total // 2]
+    for at in chosen:
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        ended = run(folder, at)
         assert ended.status == 1, ended
         assert "Traceback" not in ended.out
         holds(folder / PLACE, expected)
