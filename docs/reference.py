@@ -16,7 +16,9 @@ import yaml
 from runner import cli
 from runner.choices import CONF, groups
 from runner.config import MISSING, Config
-from runner.tables.columns import SCHEMA_VERSION, TABLES
+from runner.sweeps.plan import IDENTITY
+from runner.tables.columns import SCHEMA_VERSION, TABLES, Column
+from runner.tables.summarize import MEASURES, STATISTICS
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 FORMS = {"str": "text", "int": "integer", "float": "number", "bool": "true or false"}
+FORMS |= {"list[int]": "list of integers", "list[str]": "list of names"}
 FORMS |= {"list": "list", "dict": "names with values"}
 ABOUT_TABLES = {
     "results": "A row for each run; in a sweep a row for each job, also for one that failed. "
@@ -33,20 +36,29 @@ ABOUT_TABLES = {
     "shapes": "A row for each array met on the way forward.",
     "history": "A row for each epoch of a training, or pass of a perceptron.",
     "expect": "A row for each thing that the experiment expected.",
+    "confusion": "A row for each class; of classifications alone.",
+    "functions": "A row for each point; of `task=functions` alone.",
+    "plan": "Of a sweep, made before its first job: a row for each job.",
+    "summary": "Of a sweep: a row for each configuration, over its replicates.",
+}
+MEANINGS = {  # of the columns of summary.csv, beneath the name of a measure
+    "mean": "mean over the replicates that are completed",
+    "std": "standard deviation over the replicates (n - 1)",
+    "median": "median over the replicates",
+    "low": "lower end of the 95 % interval of the mean, by Student's t",
+    "high": "upper end of the 95 % interval of the mean, by Student's t",
 }
 OTHER_FILES = """\
 ## Other files
 
 | file | what is in it |
 |---|---|
-| `confusion.csv` | how often each class was taken for each other |
 | `predictions.npz` | arrays: outputs `y`, labels `t`, decisions `predicted`, and what a task adds |
 | `weights.safetensors` | `W1`, `b1`, `W2`, ... after a training |
 | `run.json` | versions, machine, git state, hashes, checksums; written last, it makes a run count |
 | `runner.log`, `.hydra/` | the log; the composed configuration and the words it was composed from |
 | `figures/*.png` | pictures; `figures=all` draws them for inference too |
-| `plan.csv`, `command.json` | of a sweep: its jobs, and the words of its command |
-| `summary.csv` | of a sweep: a row for each configuration over its replicates |
+| `command.json` | of a sweep: the words of its command |
 """
 
 
@@ -136,9 +148,9 @@ def form(type_: Any, metadata: Any) -> str:
     """Return the type of a key in words, with its bounds and choices."""
     if "choices" in metadata:
         return ", ".join(f"`{choice}`" for choice in metadata["choices"])
-    name = str(getattr(type_, "__name__", type_)) if "|" not in str(type_) else str(type_)
-    words = [FORMS.get(word, "") for word in re.findall(r"str|int|float|bool|list|dict", name)]
-    text = words[0] if words else "integer, or a list of them"
+    name = type_.__name__ if type(type_) is type else str(type_)
+    known = re.search("|".join(map(re.escape, FORMS)), name)
+    text = FORMS[known[0]] if known else "integer, or a list of them"
     low, high = metadata.get("minimum"), metadata.get("maximum")
     text += f" from {low}" if low is not None else ""
     text += f" to {high}" if high is not None else ""
@@ -193,12 +205,42 @@ def files() -> str:
     text += "commas, one header line. Fractions, not percent; seconds; times in UTC, ISO 8601. "
     text += f"An empty cell has no value. Version {SCHEMA_VERSION}. `runner schema results` prints "
     text += "the columns as JSON Schema.\n"
-    for name, columns in TABLES.items():
-        text += f"\n## {name}.csv\n\n{ABOUT_TABLES.get(name, '')}\n\n"
+    for name, columns in (TABLES | COMPUTED).items():
+        text += f"\n## {name}.csv\n\n{ABOUT_TABLES[name]}\n\n"
         text += "| column | type | unit | what it says |\n|---|---|---|---|\n"
         for column in columns:
-            text += f"| `{column.name}` | {column.type} | {column.unit} | {cell(column.about)} |\n"
+            label = column.name if column.name.startswith("*") else f"`{column.name}`"
+            text += f"| {label} | {column.type} | {column.unit} | {cell(column.about)} |\n"
     return f"{text}\n{OTHER_FILES}"
+
+
+def summary() -> Iterator[Column]:
+    """Yield the columns of a sweep's summary, each measure's with its unit."""
+    units = {column.name: column.unit for column in TABLES["results"]}
+    yield Column("*swept keys*", "", "by their names in results.csv, but for the seed")
+    yield Column("replicates", "integer", "runs of the configuration that are completed")
+    for measure in MEASURES:
+        for name in STATISTICS:
+            yield Column(f"{measure}_{name}", "number", MEANINGS[name], units[measure])
+
+
+def plan() -> Iterator[Column]:
+    """Yield the columns of a sweep's plan."""
+    of_results = {column.name: column for column in TABLES["results"]}
+    yield from (of_results[name] for name in ("run_id", *IDENTITY))
+    yield Column("*swept keys*", "", "the values of the job, each by the dotted name of its key")
+
+
+CONFUSION = (
+    Column("true", "integer", "the class that the samples are of"),
+    Column("*0, 1, ...*", "integer", "how many of them were taken for this class", "samples"),
+)
+FUNCTIONS = (
+    Column("x", "number", "where the functions are taken"),
+    Column("*step, sigmoid, ...*", "number", "each function's value there, by its name"),
+)
+COMPUTED = {"confusion": CONFUSION, "functions": FUNCTIONS}
+COMPUTED |= {"plan": tuple(plan()), "summary": tuple(summary())}
 
 
 # Commands

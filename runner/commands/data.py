@@ -20,7 +20,7 @@ def parser() -> Parser:
     """Return what reads its words."""
     parser = Parser(prog="runner data", description=__doc__)
     parser.add_argument("action", choices=ACTIONS)
-    parser.add_argument("name", help=" or ".join(NAMES))
+    parser.add_argument("name", metavar="NAME", choices=NAMES, help=", ".join(NAMES))
     parser.add_argument("--data-dir", metavar="DIR", help="verify the files of this folder")
     return parser
 
