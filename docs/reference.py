@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 FORMS = {"str": "text", "int": "integer", "float": "number", "bool": "true or false"}
 FORMS |= {"list[int]": "list of integers", "list[str]": "list of names"}
 FORMS |= {"list": "list", "dict": "names with values"}
+LIMITS = {"minimum": "from", "above": "above", "maximum": "to", "below": "below"}
 ABOUT_TABLES = {
     "results": "A row for each run; in a sweep a row for each job, also for one that failed. "
     "There a column for each swept key follows, by its dotted name.",
@@ -151,9 +152,8 @@ def form(type_: Any, metadata: Any) -> str:
     name = type_.__name__ if type(type_) is type else str(type_)
     known = re.search("|".join(map(re.escape, FORMS)), name)
     text = FORMS[known[0]] if known else "integer, or a list of them"
-    low, high = metadata.get("minimum"), metadata.get("maximum")
-    text += f" from {low}" if low is not None else ""
-    text += f" to {high}" if high is not None else ""
+    bounds = (f" {LIMITS[name]} {metadata[name]}" for name in LIMITS if name in metadata)
+    text += "".join(bounds)
     return text + (" or `null`" if "None" in name else "")
 
 

@@ -213,7 +213,7 @@ def resume(
     try:
         started = origin(place)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput("", "the folder of a run", folder, where="resume") from error
+        raise BadInput("", "the folder of a run or a sweep", folder, where="resume") from error
     record = store.read_record(place)
     if record is not None and record.get("status") == "completed":
         return None

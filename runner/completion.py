@@ -11,6 +11,7 @@ from runner.choices import CONF, groups
 from runner.commands import COMMANDS, module
 from runner.config import Choice, Config, walk
 
+PARAMS = re.compile(r"^( *)params:[^\n]*\n((?:\1 .*\n)+)", re.M)  # of a choice, with their indent
 PLAIN = re.compile(r"[\w./=+~,-]+")  # what no shell takes for anything but text
 
 
@@ -22,25 +23,30 @@ def candidates(line: str) -> list[str]:
     *before, word = re.split(r"\s+", line.lstrip())
     words = before[1:]
     if words and words[0] in COMMANDS:
-        found = of_command(words[0], word)
-    elif word.startswith("-"):
-        found = options("run")
+        found = of_command(words[0], words[1:], word)
     else:
-        found = [] if words else [*COMMANDS]
-        found += overrides(words, word)
+        found = [*of_command("run", words, word)]
+        found += COMMANDS if not words else ()
     return sorted({each for each in found if each.startswith(word) and PLAIN.fullmatch(each)})
 
 
-def options(command: str) -> list[str]:
-    """Return the long options of a command."""
-    return re.findall(r"(?<=\s)--[a-z-]+", module(command).parser().format_help())
+def of_command(command: str, words: list[str], word: str) -> Iterable[str]:
+    """Return the values of the option that a command's words end with, or what else can follow.
 
-
-def of_command(command: str, word: str) -> list[str]:
-    """Return the options of a command, or the words that it knows."""
+    Where that is a file or a folder, nothing: the shell knows them.
+    """
+    parser = module(command).parser()
+    argument = parser.following(words)
+    if argument is not None and argument.option_strings:
+        return argument.choices or ()
     if word.startswith("-"):
-        return options(command)
-    return list(getattr(module(command), "words", list)())
+        return re.findall(r"(?<=\s)--[a-z-]+", parser.format_help())
+    if argument is None:
+        return ()
+    if command == "run":
+        return overrides(words, word)
+    known = getattr(module(command), "words", None)
+    return argument.choices or (known(*config_dirs(words)) if known else ())
 
 
 def overrides(words: list[str], word: str) -> Iterator[str]:
@@ -83,8 +89,9 @@ def keys(words: list[str], folders: Iterable[Path]) -> Iterator[str]:
         for group in groups(folder):
             yield group if "/" not in group or group.startswith("hydra") else "experiment"
             file = folder / group / f"{chosen.get(group)}.yaml"
-            for name in re.findall(r"^  (\w+):", text(file).partition("\nparams:")[2], re.M):
-                yield f"{group}.params.{name}"
+            for indent, block in re.findall(PARAMS, text(file)):
+                for name in re.findall(rf"^{indent}  (\w+):", block, re.M):
+                    yield f"{group}.params.{name}"
     for path, _, _ in walk(Config()):
         if path.rpartition(".")[2] not in Choice.__dataclass_fields__:
             yield path

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import operator
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -17,6 +18,13 @@ from runner.lookup import BadInput, NotGiven, one_of, shortened
 
 MISSING = "???"  # OmegaConf's word for "must be given"
 TASKS_WITHOUT_TRAINING = ("inference", "perceptron", "functions", "descent", "gradient")
+# What may bound a number: the words for it, and whether it holds.
+LIMITS = {
+    "minimum": ("at least", operator.ge),
+    "above": ("above", operator.gt),
+    "maximum": ("at most", operator.le),
+    "below": ("below", operator.lt),
+}
 WIDE = 200  # hidden units from which a second thread pays
 LARGE = 512  # samples of a batch from which it does at inference
 
@@ -24,7 +32,7 @@ LARGE = 512  # samples of a batch from which it does at inference
 def key(default: Any, about: str, **bounds: Any) -> Any:
     """Return a dataclass field with its explanation and bounds.
 
-    ``bounds`` may have ``minimum``, ``exclusive_minimum``, ``maximum``,
+    ``bounds`` may have ``minimum`` or ``above``, ``maximum`` or ``below``,
     ``choices`` and ``unit``.
     """
     metadata = {"about": about, **bounds}
@@ -88,11 +96,17 @@ class Distortion(Choice):
 class Training:
     """What a training does besides following the gradient; off unless given."""
 
-    dropout: float = key(0.0, "fraction of the hidden units that each sample does without")
-    input_dropout: float = key(0.0, "fraction of the inputs that each sample does without")
-    max_norm: float | None = key(None, "largest norm of the weights into a unit")
-    clip_norm: float | None = key(None, "largest norm of the whole gradient")
-    label_smoothing: float = key(0.0, "share of each target that is spread over all classes")
+    dropout: float = key(
+        0.0, "fraction of the hidden units that each sample does without", minimum=0, below=1
+    )
+    input_dropout: float = key(
+        0.0, "fraction of the inputs that each sample does without", minimum=0, below=1
+    )
+    max_norm: float | None = key(None, "largest norm of the weights into a unit", above=0)
+    clip_norm: float | None = key(None, "largest norm of the whole gradient", above=0)
+    label_smoothing: float = key(
+        0.0, "share of each target that is spread over all classes", minimum=0, below=1
+    )
     validation: int = key(
         0, "samples at the end of the train split to measure on, not learn", minimum=0
     )
@@ -229,10 +243,10 @@ def check_bounds(path: str, about: Mapping[str, Any], value: Any) -> None:
             raise BadInput(path, "a finite number", number)
         if not isinstance(number, (int, float)) or isinstance(number, bool):
             continue
-        low, high = about.get("minimum"), about.get("maximum")
-        if (low is not None and number < low) or (high is not None and number > high):
-            limit = f"at least {low}" if high is None else f"between {low} and {high}"
-            raise BadInput(path, limit, number)
+        limits = [(*LIMITS[name], about[name]) for name in LIMITS if name in about]
+        if not all(holds(number, limit) for _, holds, limit in limits):
+            expected = " and ".join(f"{words} {limit}" for words, _, limit in limits)
+            raise BadInput(path, expected, number)
 
 
 def check_batch_size(config: Config) -> None:

@@ -57,6 +57,7 @@ CHECKS: dict[str, Callable[[Setup], object]] = {
     "descent": descent.check_setup,
     "gradient": gradient.check,
 }
+SHORT = ("x", "y", "difference")  # what a terminal shows of a run's arrays, where it is short
 log = logging.getLogger(__name__)
 log.addHandler(logging.NullHandler())  # said nowhere unless somebody listens
 
@@ -110,7 +111,7 @@ class RunResult:
         arrays = self.records.arrays
         if self.records.image is not None:
             kept["image"] = self.records.image
-        return kept | {name: arrays[name] for name in ("x", "y") if name in arrays}
+        return kept | {name: arrays[name] for name in SHORT if name in arrays}
 
     def _repr_html_(self) -> str:
         """Show the run in a notebook: its tables and pictures."""

@@ -75,8 +75,13 @@ def shortened(value: object, width: int = 200) -> str:
 
 def did_you_mean(word: str, options: Iterable[str], prefix: str = "") -> str:
     """Return ``did you mean ...?`` for the option nearest to ``word``, or nothing."""
-    near = difflib.get_close_matches(str(word), list(options), n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(word), list(options), n=1)
     return f"did you mean {prefix}{near[0]}?" if near else ""
+
+
+def install(extra: str) -> str:
+    """Return the command for an extra; on the package index the name is another program's."""
+    return f"pip install '.[{extra}]' in the folder that runner was installed from"
 
 
 def one_of(options: Iterable[str]) -> str:

@@ -24,6 +24,12 @@ DEFAULTS: Schema = {
     "type": "array",
     "items": {"type": ["string", "object"]},
 }
+LIMITS = {
+    "minimum": "minimum",
+    "above": "exclusiveMinimum",
+    "maximum": "maximum",
+    "below": "exclusiveMaximum",
+}
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
 
@@ -146,7 +152,7 @@ def type_schema(kind: Any, about: Mapping[str, Any]) -> Schema:
         return {"anyOf": [type_schema(inner, about), {"type": "null"}]}
     schema: Schema = {"type": TYPES[kind]} if kind in TYPES else {}
     if kind in (int, float):
-        schema |= {word: about[word] for word in ("minimum", "maximum") if word in about}
+        schema |= {word: about[name] for name, word in LIMITS.items() if name in about}
     if "choices" in about:
         schema["enum"] = list(about["choices"])
     return schema

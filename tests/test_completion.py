@@ -40,6 +40,17 @@ LINES = {
     "runner check xo": ["xor_gate"],
     "runner choices sche": ["schedule"],
     "runner data ver": ["verify"],
+    "runner data verify ": ["fashion_mnist", "mnist", "mnist5k"],
+    "runner data verify mnist ": [],
+    "runner export onnx ": [],
+    "runner -m --cfg ": ["all", "hydra", "job"],
+    "runner --config-dir ": [],  # a folder
+    "runner compare a.csv --format m": ["markdown"],
+    "runner compare a.csv --format markdown ": [],
+    "runner check --run xo": ["xor_gate"],
+    "runner task=perceptron task.params.": [
+        *("task.params.average=", "task.params.gamma=", "task.params.lr=", "task.params.shuffle="),
+    ],
     "runner export o": ["onnx"],
     "runner schema r": ["results"],
     "runner completion ": ["bash", "fish", "zsh"],
@@ -61,6 +72,8 @@ def test_a_folder_of_ones_own_is_looked_into(tmp_path, monkeypatch):
     line = "runner --config-dir mine activation="
     assert candidates(line) == sorted(f"activation={name}" for name in ["mish", *ACTIVATIONS])
     assert candidates("runner --config-dir nowhere activation=mi") == []
+    assert candidates("runner check --config-dir mine activation/mi") == ["activation/mish"]
+    assert candidates("runner choices -cd mine ") == ["activation"]
 
 
 def test_every_command_and_every_group_is_offered_first():

@@ -259,7 +259,7 @@ def test_a_tool_that_is_not_installed(name, library, here, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, library, None)
     assert main(["export", name, "outputs"]) == 2
     captured = capsys.readouterr()
-    hint = f"pip install 'runner[{name}]'"
+    hint = f"pip install '.[{name}]' in the folder that runner was installed from"
     assert captured.err == (
         f"error: export {name}: expected the library {library}, got none; {hint}\n"
     )

@@ -340,7 +340,7 @@ def refused(folder, message, capsys):
     assert (contents(folder) if folder.is_dir() else {}) == before
 
 
-NONE = "resume: expected the folder of a run, got "
+NONE = "resume: expected the folder of a run or a sweep, got "
 
 
 @pytest.mark.parametrize("name", ["nowhere", ".", "file", "outputs"])

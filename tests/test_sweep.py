@@ -277,7 +277,8 @@ def test_resume_from_the_command_line(slow, capsys):
     assert "2 of 4 jobs completed: 1 run, 2 reused, 1 failed" in out
     assert (slow / "ran").read_text().split() == ["100", "100", "101", "101"]
     assert main(["resume", "mine"]) == 2
-    assert capsys.readouterr().err == "error: resume: expected the folder of a run, got mine\n"
+    expected = "expected the folder of a run or a sweep, got mine"
+    assert capsys.readouterr().err == f"error: resume: {expected}\n"
 
 
 def test_a_plan_is_shown_and_nothing_is_made(here, capsys):

@@ -94,6 +94,71 @@ def test_an_activation_of_ones_own(mine):
     assert result.accuracy > 0.9  # close to the relu that the weights were trained with
 
 
+SAME = """
+import numpy as np
+
+class Descent:
+    def update(self, parameters, gradients, lr):
+        parameters -= lr * gradients
+
+def sgd():
+    return Descent()
+
+def linear():
+    return lambda step, steps: 1 - step / steps
+
+def zeros():
+    def draw(inputs, outputs, activation, *, rng, dtype):
+        return np.zeros((inputs, outputs), dtype)
+    return draw
+
+def halves():
+    return {"W1": np.full((64, 10), 0.5), "b1": np.full(10, 0.5)}
+
+def identity():
+    return lambda images, rng: images
+
+def softmax():
+    def forward(a):
+        e = np.exp(a - a.max(axis=1, keepdims=True))
+        return e / e.sum(axis=1, keepdims=True)
+    return forward, lambda y, dy: y * (dy - (y * dy).sum(axis=1, keepdims=True))
+
+def squares():
+    return lambda y, t: 0.5 * ((y - t) ** 2).sum() / len(y), lambda y, t: (y - t) / len(y)
+"""
+HALVES = [0.5] * 10
+PARAMS = {"optimizer": "params: {lr: 0.1}"}
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "given"),
+    [
+        ("optimizer", "sgd", ["optimizer=sgd"]),
+        ("schedule", "linear", ["schedule=linear"]),
+        ("init", "zeros", ["init=zeros"]),
+        (
+            "weights",
+            "halves",
+            ["weights=inline", f"+weights.params={{W1: {[HALVES] * 64}, b1: {HALVES}}}"],
+        ),
+        ("distortion", "identity", ["distortion=none"]),
+        ("output", "softmax", ["output=softmax"]),
+        ("loss", "squares", ["loss=sum_squares"]),
+    ],
+)
+def test_a_function_of_ones_own_does_what_that_of_the_program_does(group, name, given, mine):
+    (mine / "same.py").write_text(SAME)
+    (mine / group).mkdir(exist_ok=True)
+    (mine / group / "of_mine.yaml").write_text(f"name: same:{name}\n{PARAMS.get(group, '')}")
+    words = ["task=training", "dataset=digits", "network.hidden=[]", "epochs=2", "figures=none"]
+    theirs = runner.run([*words, *given])
+    own = runner.run([*words, f"{group}=of_mine"], config_dir=mine)
+    assert own.accuracy == pytest.approx(theirs.accuracy, abs=0.005)
+    assert own.row["test_loss"] == pytest.approx(theirs.row["test_loss"], rel=1e-3)
+    assert own.row["run_id"] != theirs.row["run_id"]
+
+
 def test_an_experiment_of_ones_own_learns(mine):
     result = runner.run(["experiment=mine", "figures=none"], config_dir=mine)
     assert result.row["network"] == "2-50-100-1"

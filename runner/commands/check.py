@@ -9,6 +9,7 @@ For example:
 import time
 from argparse import Namespace
 from collections.abc import Iterator
+from pathlib import Path
 
 from runner.choices import CONF, groups
 from runner.commands.words import Parser
@@ -23,9 +24,9 @@ def parser() -> Parser:
     return parser
 
 
-def words() -> Iterator[str]:
-    """Yield what can be checked."""
-    for group, choices in groups(CONF).items():
+def words(folder: Path | str = CONF) -> Iterator[str]:
+    """Yield what can be checked of a folder."""
+    for group, choices in groups(folder).items():
         yield from (f"{group}/{choice}".removeprefix("experiment/") for choice in choices)
 
 

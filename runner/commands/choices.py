@@ -8,6 +8,7 @@ For example:
 
 from argparse import Namespace
 from collections.abc import Iterable
+from pathlib import Path
 
 from runner.choices import CONF, groups
 from runner.commands.words import Parser
@@ -22,9 +23,9 @@ def parser() -> Parser:
     return parser
 
 
-def words() -> Iterable[str]:
-    """Return the groups."""
-    return groups(CONF)
+def words(folder: Path | str = CONF) -> Iterable[str]:
+    """Return the groups of a folder."""
+    return groups(folder)
 
 
 def do(options: Namespace) -> int:

@@ -1,7 +1,6 @@
 """Print what makes the Tab key complete keys, choices and commands in a shell."""
 
 from argparse import Namespace
-from collections.abc import Iterable
 
 from runner.commands.words import Parser
 
@@ -50,11 +49,6 @@ def parser() -> Parser:
     parser.add_argument("shell", choices=SCRIPTS)
     parser.add_argument("line", nargs="?", help="what is typed: print what can follow")
     return parser
-
-
-def words() -> Iterable[str]:
-    """Return the shells."""
-    return SCRIPTS
 
 
 def do(options: Namespace) -> int:

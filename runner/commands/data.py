@@ -7,7 +7,6 @@ For example:
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterable
 
 from runner.commands.words import Parser
 from runner.lookup import BadInput
@@ -23,11 +22,6 @@ def parser() -> Parser:
     parser.add_argument("name", metavar="NAME", choices=NAMES, help=", ".join(NAMES))
     parser.add_argument("--data-dir", metavar="DIR", help="verify the files of this folder")
     return parser
-
-
-def words() -> Iterable[str]:
-    """Return what can be done."""
-    return (*ACTIONS, *NAMES)
 
 
 def do(options: Namespace) -> int:

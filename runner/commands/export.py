@@ -6,7 +6,6 @@ For example:
 """
 
 from argparse import Namespace
-from collections.abc import Iterable
 from pathlib import Path
 
 from runner.commands.words import Parser, unusable
@@ -22,11 +21,6 @@ def parser() -> Parser:
     add("path", metavar="DIR", help="the folder of a run or of a sweep")
     add("-o", "--output", metavar="OUT", help="a folder or file; the format's name if none")
     return parser
-
-
-def words() -> Iterable[str]:
-    """Return the formats."""
-    return EXPORTERS
 
 
 def do(options: Namespace) -> int:

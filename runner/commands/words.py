@@ -3,7 +3,7 @@
 import argparse
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -28,6 +28,20 @@ class Parser(argparse.ArgumentParser):
             where = self.prog.removeprefix("runner ").replace("runner", "command line")
             raise BadInput(choice[1], one_of(options), choice[2], where=where, hint=hint)
         raise BadInput.because(self.prog, message, where="command line")
+
+    def following(self, words: Iterable[str]) -> argparse.Action | None:
+        """Return the argument that comes after some words: the value of the last, or the next."""
+        waiting: list[argparse.Action] = self._get_positional_actions()
+        option = None
+        for word in words:
+            if option is not None:
+                option = None  # the word was its value
+            elif word.startswith("-"):
+                named = self._option_string_actions.get(word)
+                option = named if named is not None and named.nargs != 0 else None
+            elif waiting and waiting[0].nargs not in ("*", "+"):
+                waiting.pop(0)
+        return option or (waiting[0] if waiting else None)
 
 
 def complain(message: object, status: int) -> int:

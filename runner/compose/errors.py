@@ -21,7 +21,7 @@ from yaml import MarkedYAMLError
 
 from runner import config
 from runner.compose.safety import related
-from runner.lookup import BadInput, NotGiven, did_you_mean, one_of, shortened
+from runner.lookup import BadInput, NotGiven, did_you_mean, install, one_of, shortened
 
 # Hydra's launchers, and the extra that each comes with.
 PLUGINS = {"joblib": "sweep", "submitit_local": "sweep", "submitit_slurm": "sweep", "ray": "ray"}
@@ -128,7 +128,7 @@ def missing_choice(error: MissingConfigException) -> BadInput:
     options = [str(option) for option in error.options or ()]
     if group == "hydra/launcher" and name in PLUGINS:
         expected = "a launcher that is installed"
-        return NotInstalled(group, expected, name, hint=f"pip install 'runner[{PLUGINS[name]}]'")
+        return NotInstalled(group, expected, name, hint=install(PLUGINS[name]))
     if not options:
         return BadInput(group, "choices of the group", name)
     return BadInput(group, one_of(options), name, hint=did_you_mean(name, options))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from runner.lookup import BadInput
+from runner.lookup import BadInput, install
 
 Export = Callable[[Path, Path], str]  # of a run or sweep, into a folder or file; says what it did
 
@@ -28,7 +28,7 @@ class Exporter(NamedTuple):
             try:
                 importlib.import_module(library)
             except ImportError as error:
-                where, hint = f"export {name}", f"pip install 'runner[{name}]'"
+                where, hint = f"export {name}", install(name)
                 raise BadInput(
                     "", f"the library {library}", "none", where=where, hint=hint
                 ) from error

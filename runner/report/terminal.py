@@ -55,12 +55,10 @@ def show_run(
     if arrays and "image" in arrays:
         print_text(console, picture(arrays["image"]))
     for name, array in small_arrays(arrays or {}, "accuracy" in tables).items():
-        comma = ", " if array.ndim == 1 else " "
-        for line in array.reshape(-1, array.shape[-1]).tolist():
+        form, comma = ("[{}]", ", ") if array.ndim == 1 else ("{}", " ")
+        for line in array.reshape(-1, *array.shape[-1:] or [1]).tolist():
             numbers = comma.join(f"{value:.10g}" for value in line)
-            print_text(
-                console, f"{name} = [{numbers}]" if array.ndim == 1 else f"{name} = {numbers}"
-            )
+            print_text(console, f"{name} = {form.format(numbers)}")
     console.print(timing(tables["timing"]))
     if "expect" in tables:
         console.print(expectations(tables["expect"]))
@@ -201,7 +199,7 @@ def convergence(row: Mapping[str, Any]) -> str:
 
 def small_arrays(arrays: "Mapping[str, NDArray[Any]]", measured: bool) -> "dict[str, NDArray[Any]]":
     """Return the arrays that fit on a line or two: learned weights, and outputs without labels."""
-    named = {name: array for name, array in arrays.items() if array.ndim and array.size <= 20}
+    named = {name: array for name, array in arrays.items() if array.size <= 20}
     return {name: array for name, array in named.items() if name != "y" or not measured}
 
 

@@ -231,6 +231,9 @@ def make_initializer(config: Config, folders: Sequence[Path]) -> Initializer:
     initializer: Initializer = made
     if config.init.name not in INITIALIZERS:
         rng, dtype = np.random.default_rng(0), np.dtype(config.dtype)
-        draw = functools.partial(initializer, activation_name="relu", rng=rng, dtype=dtype)
-        try_on_arrays("init.name", {"matrix": (lambda W: draw(*W.shape), (small(config),))})
+
+        def matrix(like: Array) -> Array:
+            return initializer(*like.shape, "relu", rng=rng, dtype=dtype)
+
+        try_on_arrays("init.name", {"matrix": (matrix, (small(config),))})
     return initializer

@@ -34,9 +34,6 @@ def check(setup: Setup) -> None:
     if options.validation >= len(train):
         expected = f"fewer than the {len(train)} samples of the train split"
         raise BadInput("training.validation", expected, options.validation)
-    if not 0 <= options.label_smoothing < 1:
-        expected = "a number from 0 to below 1"
-        raise BadInput("training.label_smoothing", expected, options.label_smoothing)
     alone = setup.network.sizes[-1] < 2 or setup.config.output.name == "pairwise"
     if options.label_smoothing and (setup.classes is None or alone):
         expected = "0 (there are no classes with a neuron each)"

@@ -50,7 +50,7 @@ def raised(action):
         (
             MissingConfigException("", "hydra/launcher/ray", ["basic"]),
             "configuration: hydra/launcher: expected a launcher that is installed, got ray; "
-            "pip install 'runner[ray]'",
+            "pip install '.[ray]' in the folder that runner was installed from",
         ),
         (
             MissingConfigException("", "activation/x", None),

@@ -124,4 +124,4 @@ def test_a_launcher_that_is_not_installed(name, extra):
     absent = MissingConfigException("none", f"hydra/launcher/{name}", ["basic", "runner"])
     bad = to_bad_input(absent, [])
     assert isinstance(bad, NotInstalled)
-    assert str(bad).endswith(f"is installed, got {name}; pip install 'runner[{extra}]'")
+    assert f"is installed, got {name}; pip install '.[{extra}]' in the folder" in str(bad)

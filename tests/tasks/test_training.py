@@ -1,6 +1,5 @@
 """Training as a task: what is learned, what is measured, when it ends, and what is refused."""
 
-import math
 import re
 from dataclasses import replace
 
@@ -244,22 +243,12 @@ def test_no_smoothing_hands_the_targets_on_as_they_are(monkeypatch):
 
 
 CLASSES = "training.label_smoothing: expected 0 (there are no classes with a neuron each), got 0.1"
-SHARE = "training.label_smoothing: expected a number from 0 to below 1, got "
 
 
-@pytest.mark.parametrize(
-    ("name", "smoothing", "changes", "message"),
-    [
-        ("curve", 0.1, CURVE, CLASSES),
-        ("xor", 0.1, XOR, CLASSES),
-        ("digits", 1.0, {}, f"{SHARE}1.0"),
-        ("digits", -0.1, {}, f"{SHARE}-0.1"),
-        ("digits", math.nan, {}, f"{SHARE}nan"),
-    ],
-)
-def test_smoothing_that_cannot_be(name, smoothing, changes, message):
-    with pytest.raises(BadInput, match=f"^{re.escape(message)}$"):
-        set_up(name, label_smoothing=smoothing, **changes)
+@pytest.mark.parametrize(("name", "changes"), [("curve", CURVE), ("xor", XOR)])
+def test_smoothing_without_a_neuron_for_each_class(name, changes):
+    with pytest.raises(BadInput, match=f"^{re.escape(CLASSES)}$"):
+        set_up(name, label_smoothing=0.1, **changes)
 
 
 def test_smoothing_two_classes_with_a_neuron_each():
