@@ -10,7 +10,7 @@ from runner.lookup import BadInput
 
 if TYPE_CHECKING:
     from runner.app import run, sweep
-    from runner.job import RunResult
+    from runner.result import RunResult
 
 __version__ = "0.1.0"
 __all__ = ["BadInput", "RunResult", "run", "sweep"]

@@ -28,8 +28,8 @@ from runner.compose.loader import Loader, user_folders
 from runner.compose.marks import is_marked, mark
 from runner.compose.recorded import origin, typed
 from runner.config import Config, identity
-from runner.job import RunResult
 from runner.lookup import BadInput
+from runner.result import RunResult
 from runner.sweeps import sweeper
 from runner.sweeps.board import unwatched
 from runner.sweeps.sweeper import RunnerSweeper, SweepResult
@@ -249,16 +249,19 @@ def run_sweep(
     *,
     config_dir: str | Path | None = None,
     watch: Watcher = unwatched,
+    folder: Path | None = None,
     trusted: Sequence[Path] | None = None,
 ) -> SweepResult:
     """Run what is missing of a sweep, and return its folder and results.
 
-    ``watch`` is told of every job that ends; for ``trusted`` see `run`.
+    ``watch`` is told of every job that ends; ``folder`` is that of a sweep that goes on, and a
+    new one unless given; for ``trusted`` see `run`.
     """
     check_list(overrides)
     with composer(config_dir, trusted=trusted) as hydra:
         place = [] if config_dir is None else ["--config-dir", str(Path(config_dir).resolve())]
         RunnerSweeper.command, RunnerSweeper.watch = [*place, *overrides], staticmethod(watch)
+        RunnerSweeper.place = folder
         words = [*overrides, "hydra.mode=MULTIRUN"]
         try:
             with hydras_complaints(overrides):
@@ -299,9 +302,9 @@ def resume_sweep(
         config_dir = config_dir or "".join(recorded)
     passing = ("sweep.name=", "output_dir=", "sweep.plan_only=", "sweep.allow_changes=")
     words = [word for word in words if not word.lstrip("+").startswith(passing)]
-    words += [f"sweep.name={quoted(place.name)}"]
-    words += [f"output_dir={quoted(relative(place.parents[1]))}"]
-    return run_sweep(words, config_dir=config_dir, watch=watch, trusted=trusted)
+    words += [f"output_dir={quoted(relative(place.parent.parent))}"]
+    here = relative(place)  # which may have been moved since, and have any name
+    return run_sweep(words, config_dir=config_dir, watch=watch, folder=here, trusted=trusted)
 
 
 def relative(path: Path) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 
 from hydra.types import RunMode
 
-from runner.app import composer
+from runner.app import composer, quoted
 from runner.app import run as app_run
 from runner.choices import CONF, groups
 from runner.compose.composition import to_config
@@ -116,7 +116,7 @@ def run_one(experiment: str, overrides: tuple[str, ...], config_dir: str | Path 
     """Run one experiment, its files thrown away, and judge what it expects."""
     word = f"experiment={experiment.removeprefix('experiment/')}"
     with tempfile.TemporaryDirectory() as folder:
-        own = [f"output_dir='{folder}'", "figures=none"]
+        own = [f"output_dir={quoted(folder)}", "figures=none"]
         try:
             result = app_run([word, *overrides, *own], config_dir=config_dir)
         except BadInput as bad:

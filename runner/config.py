@@ -25,6 +25,10 @@ LIMITS = {
     "maximum": ("at most", operator.le),
     "below": ("below", operator.lt),
 }
+# What may name a folder on every system: on Windows not `nul`, `com1.a` or `a.`.
+FOLDER = re.compile(
+    r"(?!(?i:con|prn|aux|nul|(com|lpt)[0-9])(\.|$))(?!.*\.$)[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+)
 WIDE = 200  # hidden units from which a second thread pays
 LARGE = 512  # samples of a batch from which it does at inference
 
@@ -209,8 +213,8 @@ def validate(config: Config) -> None:
         expected = "auto (training learns the train split and is measured on both)"
         raise BadInput("dataset.split", expected, config.dataset.split)
     name = config.sweep.name
-    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
-        expected = "up to 100 letters, digits, dots, hyphens and underscores"
+    if name is not None and not FOLDER.fullmatch(name):
+        expected = "up to 100 letters, digits, dots, hyphens and underscores, a folder anywhere"
         raise BadInput("sweep.name", expected, name)
     if config.weights.params and config.weights.name in ("none", "file", "pretrained"):
         expected = f"none with weights={config.weights.name}"

@@ -1,4 +1,5 @@
 import re
+import tempfile
 
 import numpy as np
 import pandas as pd
@@ -200,6 +201,13 @@ def test_check_says_what_it_did_not_check(here, capsys):
     assert main(["check", "--run", "and_gate", "dataset=xor"]) == 0
     out = capsys.readouterr().out
     assert "not checked, changed by dataset=xor" in out
+
+
+def test_check_runs_in_a_temporary_folder_of_any_name(here, monkeypatch, capsys):
+    (here / "it's").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(here / "it's"))
+    assert main(["check", "--run", "and_gate"]) == 0
+    assert "2 expectations held" in capsys.readouterr().out
 
 
 def test_a_process_that_dies_is_one_finding(here, capsys):

@@ -13,7 +13,7 @@ FLOORS = [
     {"nn", "data", "weights", "tables", "lookup", "environment"},
     {"config", "choices", "expect", "agreement"},
     {"tasks", "report", "schema"},
-    {"pictures"},
+    {"pictures", "result"},
     {"job"},
     {"compose"},
     {"sweeps", "export"},

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsOneClassifier
 
 import runner
+from runner.cli import main
 from runner.data.deskew import deskewed
 from runner.data.digits import digits
 from runner.tables import store
@@ -223,6 +224,18 @@ def test_pairs_of_deskewed_digits_are_told_apart_by_votes(here):
     assert trained.accuracy == pytest.approx(library.score(x[1437:], digits().t[1437:]), abs=0.02)
 
 
+def test_two_classes_are_one_pair():
+    words = "task=training dataset=or network.hidden=[] figures=none epochs=300 batch_size=4"
+    words = [*words.split(), "optimizer.params.lr=0.5"]
+    pair = runner.run([*words, "output=pairwise"])
+    assert (pair.row["network"], pair.accuracy) == ("2-1", 1.0)
+    # An output function of the other sign: the same training of the probability of class 1.
+    sigmoid = runner.run([*words, "output=sigmoid", "init=zeros", "loss.params.delta=0"])
+    again = runner.run([*words, "output=pairwise", "init=zeros"])
+    losses = [run.tables["history"]["train_loss"].astype(float) for run in (sigmoid, again)]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
 def test_regression_has_a_loss_and_no_accuracy():
     words = ["task=training", "dataset=curve", "output=identity", "loss=sum_squares"]
     words += ["activation=tanh", "epochs=200", "batch_size=10", "figures=none"]
@@ -336,3 +349,65 @@ def test_maxout_from_training_to_inference_and_back():
     assert again.row["test_loss"] == pytest.approx(trained.row["test_loss"], rel=1e-6)
     with pytest.raises(runner.BadInput, match=r"W1: expected \(784, 80\), got \(784, 120\)"):
         runner.run([*network, *given, "activation.params.pieces=2"])
+
+
+def test_figures_that_fail_lose_no_numbers(here, monkeypatch, capsys):
+    def fails(*given):
+        raise ZeroDivisionError("no\nroom")
+
+    monkeypatch.setattr("runner.pictures.of_a_network", fails)
+    assert main(["task=perceptron", "dataset=and", "figures=all"]) == 0
+    assert "figures: none drawn: ZeroDivisionError: no room" in capsys.readouterr().out
+    (folder,) = here.glob("outputs/runs/*/*")
+    assert store.read_ended(folder)["accuracy"] == "1.0"
+    assert not (folder / "figures").exists()
+
+
+def test_an_interrupt_while_figures_are_drawn_loses_no_numbers(here, monkeypatch, capsys):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("runner.pictures.of_a_network", interrupted)
+    assert main(["task=perceptron", "dataset=and", "figures=all"]) == 130
+    (folder,) = here.glob("outputs/runs/*/*")
+    assert store.read_ended(folder)["status"] == "completed"
+
+
+def test_maxout_on_weights_of_one_piece_says_that_it_is_the_identity():
+    words = ["dataset.limit=20", "timing.repeats=1"]
+    maxout = runner.run([*words, "activation=maxout"])
+    assert maxout.notes == [
+        "activation: maxout of one piece is the identity (the weights have no more)"
+    ]
+    assert json.loads((maxout.folder / "run.json").read_text())["notes"] == maxout.notes
+    same = runner.run([*words, "activation=identity"])
+    np.testing.assert_array_equal(maxout.records.arrays["y"], same.records.arrays["y"])
+    told = runner.run([*words, "activation=maxout", "activation.params.pieces=1"])
+    assert (same.notes, told.notes) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ("result={'nope': 1}", "KeyError: \"results has no column ['nope']\""),
+        ("history=[{'loss': 1}]", "KeyError: \"history has no column ['loss']\""),
+        ("accuracy=[{'class': 'all'}]", "KeyError: 'n'"),
+        (
+            "arrays={'y': np.array([None])}",
+            "TypeError: y: expected an array of numbers or text, got one of objects",
+        ),
+        ("weights={'W': np.eye(2)}", "WeightsError: trained weights: expected W1..Wn"),
+    ],
+)
+def test_records_that_fit_no_table_are_a_failure_of_the_run(here, given, error, capsys):
+    (here / "mine" / "task").mkdir(parents=True)
+    (here / "mine" / "task" / "own.yaml").write_text("# Odd\nname: own:run\n")
+    text = "import numpy as np\nfrom runner.tasks.records import Records\n\n"
+    text += f"def run(setup, progress):\n    return Records({given})\n"
+    (here / "mine" / "own.py").write_text(text)
+    assert main(["--config-dir", "mine", "task=own", "dataset=and", "weights=none"]) == 1
+    assert error in capsys.readouterr().err
+    (folder,) = here.glob("outputs/runs/*/*")
+    row = store.read_row(folder)
+    assert row["status"] == "failed"
+    assert row["error"].startswith(error)

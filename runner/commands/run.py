@@ -12,7 +12,7 @@ from runner.commands.words import Parser, complain
 from runner.lookup import BadInput
 
 if TYPE_CHECKING:
-    from runner.job import RunResult
+    from runner.result import RunResult
     from runner.sweeps.sweeper import SweepResult
 
 

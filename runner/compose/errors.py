@@ -20,6 +20,7 @@ from omegaconf.errors import (
 from yaml import MarkedYAMLError
 
 from runner import config
+from runner.choices import groups
 from runner.compose.safety import related
 from runner.lookup import BadInput, NotGiven, did_you_mean, install, one_of, shortened
 
@@ -117,7 +118,9 @@ def not_made(text: str) -> BadInput:
 def no_choice(overrides: Sequence[str]) -> BadInput:
     """Return the error of a group that was given what is no name."""
     values = r"\+*(\w*)=(null|true|false|[-+.\d]+|[{(].*)"
-    found = [match for word in overrides if (match := re.fullmatch(values, word))]
+    matches = [match for word in overrides if (match := re.fullmatch(values, word))]
+    known = groups()
+    found = [match for match in matches if match[1] in known] or matches
     key, got = found[0].groups() if found else ("", "something else")
     return BadInput(key, "the name of a choice for a config group", got)
 

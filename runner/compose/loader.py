@@ -19,6 +19,7 @@ from hydra.core.override_parser.types import Override, OverrideType, ValueType
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
 
 from runner import job
 from runner.compose.composition import Composition, Plain, plain, to_config
@@ -352,7 +353,12 @@ class Loader(ConfigLoaderImpl):
     def _place(self, cfg: DictConfig, run_mode: RunMode) -> None:
         """Check the values of a configuration, and name the folders of what it runs."""
         cfg.hydra.job.chdir = False
-        config = to_config(cfg)
+        try:
+            config = to_config(cfg)
+        except MissingMandatoryValue:
+            if run_mode != RunMode.MULTIRUN:
+                raise
+            return  # it may be swept over; every job is checked before the first one runs
         if run_mode == RunMode.RUN and cfg.hydra.mode == RunMode.MULTIRUN:
             raise BadInput("hydra.mode", "RUN, or -m for a sweep", "MULTIRUN")
         if run_mode == RunMode.RUN and self.builds:

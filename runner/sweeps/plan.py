@@ -9,7 +9,7 @@ from typing import Any
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, RangeSweep
 
 from runner.lookup import BadInput, did_you_mean
-from runner.tables.columns import RESULTS
+from runner.tables.columns import RESULTS, written
 
 EXACT = 200_000  # values of a range that are counted one by one
 IDENTITY = ("config_hash", "data_hash", "weights_hash", "code_version")
@@ -97,19 +97,20 @@ def expand(
     made = [elements(override) for override in overrides]
     counts = [len(each) for each in made]  # of a long range of fractions it was an estimate
     values = [[Override._get_value_element_as_str(value) for value in each] for each in made]
+    cells = [[written(Override._convert_value(value)) for value in each] for each in made]
     swept = [override.is_sweep_override() for override in overrides]
     left_out = [exclusion(given, overrides, made) for given in without]
     jobs = []
     for places in itertools.product(*(range(counts[axis[0]]) for axis in axes)):
         at = {i: place for axis, place in zip(axes, places, strict=True) for i in axis}
-        chosen = [values[i][at[i]] for i in range(len(overrides))]
+        chosen, told = ([each[i][at[i]] for i in range(len(overrides))] for each in (values, cells))
         if any(all(at[i] in where for i, where in given.items()) for given in left_out):
             continue
         keys = [override.get_key_element() for override in overrides]
         jobs.append(
             Job(
                 tuple(f"{key}={value}" for key, value in zip(keys, chosen, strict=True)),
-                {name: v for name, v, s in zip(names, chosen, swept, strict=True) if s},
+                {name: cell for name, cell, s in zip(names, told, swept, strict=True) if s},
             )
         )
     if not jobs:

@@ -71,6 +71,7 @@ class RunnerSweeper(Sweeper):
 
     command: ClassVar[list[str]] = []  # the words after `runner -m`, for the sweep's folder
     watch: ClassVar[Watcher] = staticmethod(unwatched)
+    place: ClassVar[Path | None] = None  # the folder of a sweep that goes on, wherever it is
 
     config: DictConfig
     context: HydraContext
@@ -101,7 +102,8 @@ class RunnerSweeper(Sweeper):
         own = [f"{key}={value}" for key, value in self.params.items() if key not in given]
         jobs, rows = self.plan([*own, *arguments])
         options, output_dir = self.config.sweep, self.config.output_dir
-        folder = store.sweep_folder(output_dir, options.name, datetime.now(UTC))
+        new = store.sweep_folder(output_dir, options.name, datetime.now(UTC))
+        folder = type(self).place or new
         board = Board(folder, rows, type(self).watch)
         if options.plan_only:
             board.reuse()

@@ -19,7 +19,7 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from omegaconf.basecontainer import BaseContainer as Resolvers
 
-from runner.job import RunResult
+from runner.result import RunResult
 
 # A copy of a process that has threads, such as those of the BLAS, may hang: workers start anew.
 SPAWN = multiprocessing.get_context("spawn")

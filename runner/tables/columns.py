@@ -128,6 +128,16 @@ TABLES: dict[str, tuple[Column, ...]] = {
 }
 
 
+def written(value: Any) -> str:
+    """Return a configured value as the cell of a swept key has it: text as it is, ``[3,4]``."""
+    if isinstance(value, dict):
+        items = (f"{key}:{written(item)}" for key, item in value.items())
+        return f"{{{','.join(items)}}}"
+    if isinstance(value, list):
+        return f"[{','.join(map(written, value))}]"
+    return "null" if value is None else str(value)
+
+
 class Rows(NamedTuple):
     """A table before it is a file or a data frame: the names of its columns, and its rows."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from runner.tables.columns import written
 from runner.tables.results import Results, swept
 from runner.tables.strict import Row
 
@@ -48,7 +49,7 @@ def fill(table: Results, names: Sequence[str]) -> None:
     if lacking and not table.sweep and len(table.rows) == 1:
         known = table.configuration(table.rows[0])
         found = [name for name in lacking if name in known]
-        table.rows[0].update({name: known[name] for name in found})
+        table.rows[0].update({name: known[name] or written(None) for name in found})
         table.columns += found
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.tables.columns import SCHEMA_VERSION, TABLES
+from runner.tables.columns import SCHEMA_VERSION, TABLES, written
 
 LIMIT = 2**27  # bytes of one file; 100,000 rows of results are about half of it
 STATUSES = ("completed", "failed", "diverged", "interrupted")
@@ -172,7 +172,7 @@ def read_configuration(path: Path) -> dict[str, str]:
         if count > MOST:
             raise ValueError(f"{path}: expected at most {MOST:,} values, got more")
         if name.split(".")[0] not in PASSING:
-            found[name] = "" if value is None else str(value)
+            found[name] = "" if value is None else written(value)
     return found
 
 

@@ -108,10 +108,10 @@ class Setup:
             return Split(name, x, None, None)
         if self.classes is None:
             return Split(name, x, t, t.astype(dtype))
+        if self.config.output.name == "pairwise":  # of two classes it has one output as well
+            return Split(name, x, t, one_of_two(t, self.classes, dtype))
         if outputs == 1:
             return Split(name, x, t, t.astype(dtype)[:, None])
-        if self.config.output.name == "pairwise":
-            return Split(name, x, t, one_of_two(t, self.classes, dtype))
         return Split(name, x, t, one_hot(t, outputs, dtype))
 
     @property

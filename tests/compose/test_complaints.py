@@ -76,6 +76,13 @@ def test_an_exception_is_one_line(error, message):
     assert str(to_bad_input(error, ["hydra.launcher.a=1"])) == message
 
 
+def test_it_is_the_group_that_was_given_no_name():
+    error = ConfigCompositionException("Config group override must be a string or a list.")
+    words = ["epochs=1", "seed=null", "activation=null"]
+    expected = "activation: expected the name of a choice for a config group, got null"
+    assert str(to_bad_input(error, words)) == f"command line: {expected}"
+
+
 def test_what_is_not_there_is_told_apart():
     missing = raised(lambda: OmegaConf.create({"a": {"b": "???"}}).a.b)
     assert isinstance(missing, MissingMandatoryValue)

@@ -309,3 +309,30 @@ def test_changes_in_words():
     ]
     assert changes(before[:1], before) == ["new jobs (2 of 3)"]
     assert changes(before, before[:1]) == ["jobs left out (2 of 1)"]
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("name='a,b','c'", ["a,b", "c"]),
+        ('name=["a b"],[c]', ["[a b]", "[c]"]),
+        ("name=own:one,own:two", ["own:one", "own:two"]),
+        (r"name='it\'s',C\:\\data", ["it's", r"C:\data"]),
+        ("x=null,true,1e-3", ["null", "True", "0.001"]),
+        ("x=[1, 2],{a: 'b'}", ["[1,2]", "{a:b}"]),
+    ],
+)
+def test_a_cell_has_the_value_not_the_words_for_it(word, expected):
+    jobs = expand(parsed(word), {}, max_runs=10)
+    assert [*map("".join, (job.swept.values() for job in jobs))] == expected
+    again = expand(parsed(*(job.overrides[0] for job in jobs[:1])), {}, max_runs=10)
+    assert again[0].overrides == jobs[0].overrides  # the words stay as they can be read
+
+
+def test_a_value_that_must_be_given_can_be_swept():
+    words = ["dataset=inline", "weights=none", "task=perceptron", "dataset.params.t=[0,1]"]
+    table = runner.sweep([*words, "dataset.params.x=[[0,0],[1,1]],[[0,1],[1,1]]"])
+    assert table["dataset.params.x"].tolist() == ["[[0,0],[1,1]]", "[[0,1],[1,1]]"]
+    assert table["data_hash"].nunique() == 2
+    with pytest.raises(BadInput, match=r"^command line: dataset\.params\.x: expected a value"):
+        runner.sweep([*words, "seed=1,2"])

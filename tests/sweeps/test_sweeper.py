@@ -12,8 +12,8 @@ from hydra.core.utils import JobReturn, JobStatus
 
 import runner
 from runner import app
-from runner.job import RunResult
 from runner.lookup import BadInput
+from runner.result import RunResult
 from runner.sweeps.board import Board
 from runner.sweeps.sweeper import CHANGED, LOST, reason
 from runner.tables import store
@@ -388,6 +388,21 @@ class TestGoingOn:
             assert result.folder.samefile(here / folder)
             assert [path.name for path in (here / "it is, mine/sweeps").iterdir()] == ["a-1"]
             assert not (here / "outputs").exists()
+
+    @pytest.mark.parametrize("place", ["archive/s", "s", "archive/deep/my sweep é"])
+    def test_a_folder_that_was_moved(self, here, place):
+        run("task=perceptron", "dataset=and", "seed=0,1", "sweep.name=s")
+        (here / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(here / "outputs/sweeps/s", here / place)
+        shutil.rmtree(here / "outputs")
+        lost = next((here / place / "jobs").iterdir())
+        shutil.rmtree(lost)
+        result = app.resume_sweep(place)
+        assert result.counts[:4] == (2, 2, 1, 0)
+        assert result.folder.samefile(here / place)
+        assert (lost / "run.json").exists()
+        assert [path.name for path in here.rglob("plan.csv")] == ["plan.csv"]
+        assert runner.sweep(["task=perceptron", "dataset=or"]).folder.parent.name == "sweeps"
 
     @pytest.mark.parametrize("name", ["1e5", "007", "true", "null"])
     def test_a_name_that_reads_like_a_value(self, here, name):

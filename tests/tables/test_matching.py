@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from runner.tables.matching import differing, matching_keys, unmatched
+from runner.tables.matching import differing, grouped, matching_keys, unmatched
 from runner.tables.results import Results
 
 BASE = {"run_id": "r", "status": "completed", "seed": "0", "epochs": "3", "optimizer": "sgd"}
@@ -51,6 +51,19 @@ def test_a_single_run_has_the_swept_keys_in_its_configuration(tmp_path):
     assert matching_keys([run, sweep]) == ["optimizer.params.lr"]
     assert run.rows[0]["optimizer.params.lr"] == "0.1"
     assert run.columns[-2:] == ["optimizer.params.lr", "network.hidden"]
+
+
+def test_its_values_are_written_as_a_sweep_writes_them(tmp_path):
+    (tmp_path / ".hydra").mkdir()
+    text = "network:\n  hidden: [50, 100]\ntraining:\n  max_norm: null\n"
+    (tmp_path / ".hydra" / "config.yaml").write_text(text)
+    cells = (("[50,100]", "null"), ("[50]", "3"))
+    rows = [{"network.hidden": hidden, "training.max_norm": norm} for hidden, norm in cells]
+    run, sweep = table("run", {}), table("sweep", *rows)
+    run.folder = tmp_path
+    keys = matching_keys([sweep, run])
+    assert keys == ["network.hidden", "training.max_norm"]
+    assert [*grouped(run, keys)] == [("[50,100]", "null")]
 
 
 def test_a_column_that_varies_must_be_in_every_table():

@@ -157,3 +157,12 @@ def test_weights_without_pieces_suit_maxout_of_one_piece():
     )
     logits = build(made).network.logits(np.array([[1.0, 2.0]]))
     np.testing.assert_array_equal(logits, [[3, -3]])  # as the identity has it
+
+
+@pytest.mark.parametrize(("classes", "expected"), [(2, [[1], [0]]), (3, [[1, 1], [0, np.nan]])])
+def test_the_first_class_of_a_pair_has_the_target_one(classes, expected):
+    x, t = [[float(label)] for label in range(classes)], [*range(classes)]
+    made = build(config("inline", "pairwise", {"x": x, "t": t}, hidden=[]))
+    targets = made.split("all").targets
+    assert targets.shape == (classes, classes * (classes - 1) // 2)
+    np.testing.assert_array_equal(targets[:2, :2], expected)
