@@ -24,7 +24,7 @@ from runner import job
 from runner.choices import CONF, groups
 from runner.compose.composition import plain, to_config
 from runner.compose.errors import placed, to_bad_input
-from runner.compose.loader import Loader, user_folders
+from runner.compose.loader import Loader, save_whole, user_folders
 from runner.compose.marks import is_marked, mark
 from runner.compose.recorded import origin, typed
 from runner.config import Config, identity
@@ -91,6 +91,7 @@ def composer(
 @functools.cache
 def register() -> None:
     """Make the schema, the sweeper and the launcher known to Hydra; once, which takes 30 ms."""
+    save_whole()
     ConfigStore.instance().store(name="runner_schema", node=Config, provider="runner")
     sweeper.register()
 

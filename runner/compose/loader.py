@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
+from hydra.core import utils
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.default_element import ConfigDefault, GroupDefault, ResultDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -104,6 +105,7 @@ class Loader(ConfigLoaderImpl):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Go on with what an earlier copy of the same loader has composed in this process."""
+        save_whole()
         if state["token"] not in KEPT:
             KEPT.clear()
             KEPT[state["token"]] = {name: {} for name in MEMORY}
@@ -381,6 +383,15 @@ def complaints(words: list[str]) -> Iterator[None]:
         raise
     except Exception as error:
         raise to_bad_input(error, words) from error
+
+
+def save_whole() -> None:
+    """Let Hydra write its files of a job as all others are: whole, whenever it is killed."""
+
+    def save(cfg: DictConfig, filename: str, output_dir: Path) -> None:
+        store.write_bytes(output_dir / filename, OmegaConf.to_yaml(cfg).encode())
+
+    utils._save_config = save
 
 
 def is_hydras(default: ResultDefault) -> bool:

@@ -88,6 +88,29 @@ def test_killed_at_every_step(
 
 
 @KILLED
+def test_a_single_run_killed_at_every_step(nursery, read, tmp_path, long, record_property):
+    """Its folder has a time in its name, and so has Hydra's record of it: lines are counted."""
+    words = ["task=perceptron", "dataset=and", "figures=none"]
+
+    def lines(folder):
+        found = folder.glob("outputs/runs/*/*/.hydra/[a-z]*.yaml")
+        return {path.name: path.read_bytes().count(b"\n") for path in found}
+
+    ended = nursery.run(tmp_path, words, fault={})
+    expected, steps = lines(tmp_path), ended.steps
+    assert sorted(expected) == ["config.yaml", "hydra.yaml", "overrides.yaml"]
+    of_hydra = [at for at, step in enumerate(steps, start=1) if "/.hydra/" in step]
+    chosen = range(1, len(steps) + 1) if long else of_hydra[::3]
+    for at in chosen:
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        assert nursery.run(folder, words, fault={"at": at, "how": "kill"}).status == -9
+        assert lines(folder).items() <= expected.items()
+        read(folder / "outputs")
+    record_property("cases", len(chosen))
+
+
+@KILLED
 def test_killed_at_random_times(nursery, undisturbed, read, holds, tmp_path, long, record_property):
     expected, _, seconds = undisturbed
     moments, number = random.Random(0), 200 if long else 2
