@@ -295,6 +295,10 @@ def resume_sweep(
         words = store.read_command(place)
     except (OSError, ValueError) as error:
         raise BadInput("", "the folder of a sweep", folder, where="resume") from error
+    from runner.tables.results import FORMULA  # a sweep can start without
+
+    if place.name.startswith(FORMULA):
+        raise BadInput("", "a name that is no formula", place.name, where="resume")
     trusted = trusted_folders(is_marked(place, words, None), config_dir, own_code)
     if trusted is None:
         mark(place, words, None)

@@ -330,7 +330,7 @@ def test_runs_have_settings_metrics_and_curves_without_any_tool(run, sweep):
     assert one.metrics["accuracy"] == row["accuracy"]
     assert "seed" not in one.metrics
     assert one.settings["seed"] == "7"
-    assert one.settings["network.hidden"] == "[50, 100]"
+    assert one.settings["network.hidden"] == "[50,100]"
     steps, ends, values = zip(*one.curves(), strict=True)
     assert steps == (1, 2)
     assert ends[1] - ends[0] == pytest.approx(history(run)["seconds"][2], abs=1e-6)

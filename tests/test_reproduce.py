@@ -375,7 +375,7 @@ CHANGES = {
     "YAML": ("config.yaml", "seed: 3", "seed: [", "configuration", "config.yaml"),
     "kind": ("hydra.yaml", "mode: RUN", "mode: MULTIRUN", "", ""),
     "broken": ("hydra.yaml", "hydra:\n  run:", "hydri:\n  run:", ".hydra", "hydra"),
-    "choice": ("overrides.yaml", "dataset=or", "dataset=of", "choices", "did you mean"),
+    "choice": ("overrides.yaml", "dataset=or", "dataset=ore", "choices", "did you mean"),
 }
 
 
