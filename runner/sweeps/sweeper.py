@@ -1,5 +1,6 @@
 """The sweeper behind ``-m``, a Hydra plugin: it plans, runs what is missing, and merges."""
 
+import errno
 import itertools
 import threading
 import time
@@ -157,6 +158,8 @@ class RunnerSweeper(Sweeper):
             board.write()
             results = board.table()
             store.write_table(board.folder / "summary.csv", summary(board, results))
+        if not store.is_sweep(board.folder):
+            raise FileNotFoundError(errno.ENOENT, "removed while its jobs ran", str(board.folder))
         wrong = unexpected(board.folder, results)
         return SweepResult(board.folder, results, board.counts, wrong)
 

@@ -6,6 +6,7 @@ does not count as a run.
 """
 
 import csv
+import errno
 import io
 import json
 import os
@@ -202,6 +203,8 @@ def create_sweep(folder: Path, plan: Iterable[Mapping[str, str]], command: Seque
     try:
         write_plan(temporary, plan)
         write_command(temporary, command)
+        if not is_sweep(temporary):  # somebody has removed it in between
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(temporary))
         if folder.exists():
             raise FileExistsError(folder)
         try:

@@ -21,7 +21,7 @@ from runner.data.cache import (
     workspace,
 )
 
-promise = pytest.mark.promise("a data file that is malformed, damaged or too large is never used")
+promise = pytest.mark.promise("A data file that is malformed, damaged or too large is never used")
 
 FLAT = np.arange(2 * 3 * 4 + 2, dtype=np.uint8)
 TINY = Archive("tiny", (2, 3, 4), xxhash.xxh3_128_hexdigest(FLAT.tobytes()), sha256="")

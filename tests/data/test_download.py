@@ -11,7 +11,7 @@ from runner.data import DataError
 from runner.data.download import download
 from runner.data.source import sha256
 
-promise = pytest.mark.promise("a download is right, or one line that lists what every mirror did")
+promise = pytest.mark.promise("A download is right, or one line that lists what every mirror did")
 
 CONTENTS = bytes(range(256)) * 1000
 NAME = "images.gz"

@@ -8,7 +8,7 @@ import pytest
 from runner.data import DataError
 from runner.data.file import file
 
-promise = pytest.mark.promise("a data file that is malformed, damaged or too large is never used")
+promise = pytest.mark.promise("A data file that is malformed, damaged or too large is never used")
 
 X = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
 T = np.array([1, 0, 2], np.uint8)

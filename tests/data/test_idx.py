@@ -10,7 +10,7 @@ import pytest
 from runner.data import DataError
 from runner.data.idx import LIMIT, header, inflate, open_idx, open_payload, read_header, read_idx
 
-promise = pytest.mark.promise("a data file that is malformed, damaged or too large is never used")
+promise = pytest.mark.promise("A data file that is malformed, damaged or too large is never used")
 
 VALUES = np.arange(2 * 3 * 4, dtype=np.uint8)
 DATA = VALUES.tobytes()

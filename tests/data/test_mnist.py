@@ -14,9 +14,9 @@ from runner.data.dataset import contents_digest, one_hot, samples, split_digest,
 from runner.data.mnist import MNIST, mnist
 from runner.data.source import sha256
 
-downloads = pytest.mark.promise("a download is right, or one line that lists what every mirror did")
+downloads = pytest.mark.promise("A download is right, or one line that lists what every mirror did")
 data_files = pytest.mark.promise(
-    "a data file that is malformed, damaged or too large is never used"
+    "A data file that is malformed, damaged or too large is never used"
 )
 
 DIGEST = split_digest(MNIST.sha256, 70000, slice(0, 60000), slice(60000, 70000))

@@ -10,7 +10,7 @@ import pytest
 from runner.data import DataError, npz
 from runner.data.npz import read_npy, read_npz
 
-promise = pytest.mark.promise("a data file that is malformed, damaged or too large is never used")
+promise = pytest.mark.promise("A data file that is malformed, damaged or too large is never used")
 
 
 def saved(array, **options):

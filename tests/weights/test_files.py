@@ -21,7 +21,7 @@ from runner.weights import PRETRAINED, Weights, WeightsError, dumps, from_arrays
 from runner.weights.parameters import LIMIT
 
 promise = pytest.mark.promise(
-    "a weight file from anywhere runs no code, crashes nothing, takes no undeclared memory"
+    "A weight file from anywhere runs no code, crashes nothing, takes no undeclared memory"
 )
 EDITED = Path(__file__).with_name("edited.py")
 EXPECTED = "expected a weight file (safetensors, npz, or the book's pickle), got "

@@ -15,7 +15,7 @@ from runner.weights.npz import read_npy, read_npz
 from runner.weights.parameters import LIMIT
 
 promise = pytest.mark.promise(
-    "a weight file from anywhere runs no code, crashes nothing, takes no undeclared memory"
+    "A weight file from anywhere runs no code, crashes nothing, takes no undeclared memory"
 )
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 

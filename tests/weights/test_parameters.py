@@ -9,7 +9,7 @@ from runner.weights import Weights, WeightsError, from_arrays
 from runner.weights.parameters import view
 
 promise = pytest.mark.promise(
-    "a weight file from anywhere runs no code, crashes nothing, takes no undeclared memory"
+    "A weight file from anywhere runs no code, crashes nothing, takes no undeclared memory"
 )
 
 

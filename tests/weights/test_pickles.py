@@ -16,7 +16,7 @@ from runner.weights import WeightsError, from_arrays, read
 from runner.weights.pickles import MOST_OPCODES, read_pickle
 
 promise = pytest.mark.promise(
-    "a weight file from anywhere runs no code, crashes nothing, takes no undeclared memory"
+    "A weight file from anywhere runs no code, crashes nothing, takes no undeclared memory"
 )
 
 # Opcodes, assembled by hand so that each hostile file is exactly what it is meant to be.

@@ -15,7 +15,7 @@ from runner.weights import WeightsError, dumps, from_arrays
 from runner.weights.tensors import read_safetensors
 
 promise = pytest.mark.promise(
-    "a weight file from anywhere runs no code, crashes nothing, takes no undeclared memory"
+    "A weight file from anywhere runs no code, crashes nothing, takes no undeclared memory"
 )
 
 
