@@ -1,7 +1,7 @@
 """Networks to and from PyTorch, scikit-learn and ONNX, judged by those programs themselves.
 
 They are no part of the test extra, being larger than the rest together:
-pip install onnx onnxruntime torch --index-url https://download.pytorch.org/whl/cpu
+`pip install --constraint requirements.lock '.[onnx,bench]'`.
 """
 
 import re
