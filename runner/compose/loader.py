@@ -14,7 +14,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_d
 from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
 from hydra.core import utils
 from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.default_element import ConfigDefault, GroupDefault, ResultDefault
+from hydra.core.default_element import ResultDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType, ValueType
 from hydra.plugins.config_source import ConfigResult
@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from runner import job
+from runner.compose import expectations
 from runner.compose.composition import Composition, Plain, plain, to_config
 from runner.compose.errors import placed, to_bad_input
 from runner.compose.limits import Counted, Followed
@@ -30,19 +31,12 @@ from runner.compose.repository import Repository, copier
 from runner.compose.safety import (
     check_no_code,
     check_overrides,
-    leaves,
     related,
     typed_variables,
 )
 from runner.config import Config, identity
 from runner.lookup import BadInput, module_file
 from runner.tables import store
-
-# Where things are and how often they are timed change no result that can be expected.
-NEUTRAL = (
-    *("experiment", "expect", "data_dir", "output_dir", "weights.path", "dataset.path"),
-    *("figures", "threads", "timing", "hydra"),
-)
 
 # What a loader keeps of what it has composed, and in a worker the loader that was sent last: a
 # launcher's plugin sends a copy with every job.
@@ -321,36 +315,9 @@ class Loader(ConfigLoaderImpl):
             cfg.expect = {}
 
     def _changes_experiment(self, expects: bool, overrides: Sequence[str]) -> bool:
-        chosen = [word.partition("=")[2] for word in overrides if word.startswith("experiment=")]
-        names = [name for value in chosen for name in re.findall(r"[\w./-]+", value)]
-        sets = [key for name in names for key in self._keys_of(f"experiment/{name}") if expects]
-        changed = []
-        for word in overrides:
-            key = word.lstrip("+~").partition("=")[0]
-            if not key.startswith(NEUTRAL) and any(related(key, own) for own in sets):
-                changed.append(word)
-        self.unchecked = tuple(changed)
-        return bool(changed)
-
-    def _keys_of(self, path: str) -> list[str]:
-        """Return the keys that a file sets and the groups that it chooses from."""
-        if path not in self.keys:
-            self.keys[path] = self._read_keys(path)
-        return self.keys[path]
-
-    def _read_keys(self, path: str) -> list[str]:
-        loaded = self.repository.load_config(path)
-        if loaded is None:
-            return []
-        content = OmegaConf.to_container(loaded.config, resolve=False)
-        defaults = [item for item in loaded.defaults_list or () if isinstance(item, GroupDefault)]
-        groups = [str(item.group).lstrip("/") for item in defaults]
-        own = [key for key, _ in leaves(content) if not key.startswith("expect")]
-        named = [item for item in loaded.defaults_list or () if isinstance(item, ConfigDefault)]
-        parents = [item.path for item in named if item.path not in (None, "_self_")]
-        folder = path.rpartition("/")[0]
-        paths = [name[1:] if name[0] == "/" else f"{folder}/{name}" for name in parents if name]
-        return own + groups + [key for parent in paths for key in self._keys_of(parent)]
+        known = expectations.Known(self.repository, self.keys)
+        self.unchecked = expectations.changed(known, overrides) if expects else ()
+        return bool(self.unchecked)
 
     def _place(self, cfg: DictConfig, run_mode: RunMode) -> None:
         """Check the values of a configuration, and name the folders of what it runs."""
